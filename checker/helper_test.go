@@ -1,0 +1,3 @@
+package checker
+
+func helperCommand() {}

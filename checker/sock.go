@@ -1,0 +1,195 @@
+package checker
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// sock is a stream socket (TCP or SCTP) in Go's poller, without the calls that
+// package net makes for every connection and a check has no use for. It is a
+// net.Conn for crypto/tls.
+type sock struct {
+	file  *os.File
+	raw   syscall.RawConn
+	phase phase
+	then  phase // that follows connecting
+}
+
+// phase is what a check was doing when it failed.
+type phase string
+
+const (
+	connecting  phase = "while connecting"
+	handshaking phase = "in the TLS handshake"
+	waiting     phase = "while waiting for the answer"
+	reading     phase = "while reading the answer"
+)
+
+// dial creates a socket that doesn't block and begins to connect it.
+func dial(protocol int, target netip.AddrPort) (fd int, _ error) {
+	family, addr, err := sockaddr(target)
+	if err != nil {
+		return -1, err
+	}
+	fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, protocol)
+	if err != nil {
+		return -1, &socketError{err}
+	}
+	if protocol != unix.IPPROTO_TCP {
+		linger(fd) // an ABORT instead of a shutdown that would wait for a dead peer
+	}
+	if err := unix.Connect(fd, addr); err != nil && err != unix.EINPROGRESS {
+		_ = unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// linger makes close break the connection off instead of saying goodbye, so
+// that the director keeps no TIME_WAIT for it.
+func linger(fd int) {
+	_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+}
+
+// socketErrno is why a connection failed.
+func socketErrno(fd int) error {
+	code, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	switch {
+	case err != nil:
+		return err
+	case code == 0:
+		return unix.ECONNRESET
+	}
+	return syscall.Errno(code)
+}
+
+// open dials. The first write waits until the connection stands.
+func open(protocol int, target netip.AddrPort) (*sock, error) {
+	fd, err := dial(protocol, target)
+	if err != nil {
+		return nil, err
+	}
+	return adopt(fd)
+}
+
+// adopt makes a sock of a descriptor, which it then owns.
+func adopt(fd int) (*sock, error) {
+	file := os.NewFile(uintptr(fd), "")
+	raw, err := file.SyscallConn()
+	if err != nil {
+		_ = file.Close()
+		return nil, err
+	}
+	return &sock{file: file, raw: raw, phase: connecting, then: waiting}, nil
+}
+
+// limit ends every wait at the deadline, and at once when ctx ends.
+func (s *sock) limit(ctx context.Context, deadline time.Time) (stop func() bool, err error) {
+	if err := s.file.SetDeadline(deadline); err != nil {
+		return nil, err
+	}
+	return context.AfterFunc(ctx, func() { _ = s.file.SetDeadline(time.Unix(1, 0)) }), nil
+}
+
+// established waits until the connection stands. It looks before it waits: what
+// happened before the poller was told that a wait follows is not reported.
+func (s *sock) established(look func(fd int) error) error {
+	var err error
+	if e := s.raw.Write(func(fd uintptr) bool {
+		err = look(int(fd))
+		return err != unix.EAGAIN
+	}); e != nil {
+		return e
+	}
+	if err == nil {
+		s.phase = s.then
+	}
+	return err
+}
+
+// lookTCP sends nothing: EAGAIN while the handshake lasts, then its outcome.
+func lookTCP(fd int) error { return unix.Send(fd, nil, unix.MSG_NOSIGNAL) }
+
+// lookSCTP is for protocols that cannot send nothing.
+func lookSCTP(fd int) error {
+	code, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	switch {
+	case err != nil:
+		return err
+	case code != 0:
+		return syscall.Errno(code)
+	}
+	if _, err := unix.Getpeername(fd); err == unix.ENOTCONN {
+		return unix.EAGAIN
+	}
+	return nil
+}
+
+// Write implements net.Conn. The first one waits for the connection.
+func (s *sock) Write(p []byte) (int, error) {
+	n, err := s.file.Write(p)
+	if n > 0 && s.phase == connecting {
+		s.phase = s.then
+	}
+	return n, err
+}
+
+// local returns our own address, for transcripts.
+func (s *sock) local() string {
+	out := ""
+	_ = s.raw.Control(func(fd uintptr) {
+		if sa, err := unix.Getsockname(int(fd)); err == nil {
+			out = addrPort(sa).String()
+		}
+	})
+	return out
+}
+
+// The rest of net.Conn.
+func (s *sock) Read(p []byte) (int, error)         { return s.file.Read(p) }
+func (s *sock) Close() error                       { return s.file.Close() }
+func (s *sock) LocalAddr() net.Addr                { return nil }
+func (s *sock) RemoteAddr() net.Addr               { return nil }
+func (s *sock) SetDeadline(t time.Time) error      { return s.file.SetDeadline(t) }
+func (s *sock) SetReadDeadline(t time.Time) error  { return s.file.SetReadDeadline(t) }
+func (s *sock) SetWriteDeadline(t time.Time) error { return s.file.SetWriteDeadline(t) }
+
+// socketError tells that the kernel gave us no socket, which is never the
+// target's fault.
+type socketError struct{ err error }
+
+func (e *socketError) Error() string { return fmt.Sprintf("open a socket: %v", e.err) }
+func (e *socketError) Unwrap() error { return e.err }
+
+func sockaddr(target netip.AddrPort) (family int, _ unix.Sockaddr, _ error) {
+	addr := target.Addr().Unmap()
+	if addr.Is4() {
+		return unix.AF_INET, &unix.SockaddrInet4{Port: int(target.Port()), Addr: addr.As4()}, nil
+	}
+	sa := &unix.SockaddrInet6{Port: int(target.Port()), Addr: addr.As16()}
+	if zone := addr.Zone(); zone != "" {
+		link, err := net.InterfaceByName(zone)
+		if err != nil {
+			return 0, nil, fmt.Errorf("interface %s: %v", zone, err)
+		}
+		sa.ZoneId = uint32(link.Index)
+	}
+	return unix.AF_INET6, sa, nil
+}
+
+func addrPort(sa unix.Sockaddr) netip.AddrPort {
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr), uint16(sa.Port))
+	}
+	return netip.AddrPort{}
+}

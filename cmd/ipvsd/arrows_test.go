@@ -1,0 +1,46 @@
+package main
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/ipvsd/ipvsd/"
+
+// arrows says which packages of ours each package may import. A package that
+// isn't named may import none.
+var arrows = map[string][]string{
+	"director/table":      nil,
+	"director/config":     {"checker", "director/table"},
+	"director/kerneltest": {"director/table"},
+	"director/ipvs":       {"director/table"},
+	"director":            {"checker", "cluster/vip", "director/config", "director/table"},
+	"director/api":        {"director"},
+	"cmd/ipvsd": {
+		"checker", "cluster/vip", "director", "director/api", "director/config", "director/ipvs",
+		"director/table", "realserver", "test/lab",
+	},
+	"test/lab/labexec": {"test/lab"},
+}
+
+// TestArrows holds the imports between our packages to docs/architecture.md.
+func TestArrows(t *testing.T) {
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}}:{{range .Imports}} {{.}}{{end}}`, module+"...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	for line := range strings.Lines(string(out)) {
+		pkg, imports, _ := strings.Cut(strings.TrimSpace(line), ":")
+		pkg = strings.TrimPrefix(pkg, module)
+		allowed := map[string]bool{}
+		for _, a := range arrows[pkg] {
+			allowed[module+a] = true
+		}
+		for imp := range strings.FieldsSeq(imports) {
+			if strings.HasPrefix(imp, module) && !allowed[imp] {
+				t.Errorf("%s may not import %s", pkg, strings.TrimPrefix(imp, module))
+			}
+		}
+	}
+}

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/spf13/cobra"
+
+	"github.com/ipvsd/ipvsd/checker"
+	"github.com/ipvsd/ipvsd/cluster/vip"
+	"github.com/ipvsd/ipvsd/director"
+	"github.com/ipvsd/ipvsd/director/api"
+	"github.com/ipvsd/ipvsd/director/config"
+	"github.com/ipvsd/ipvsd/director/ipvs"
+)
+
+func newDirectorCommand(e *env) *cobra.Command {
+	var o daemonOptions
+	c := &cobra.Command{
+		Use:   "director",
+		Short: "The daemon: keep the kernel's table and the addresses as the file and the checks want them",
+		Long: `Runs in the foreground and logs to standard error. Signals:
+  SIGHUP           read the file again; a wrong file is refused and the running one stays
+  SIGTERM, SIGINT  stop: the addresses that ipvsd added go, the kernel's table stays
+                   unless [director] clean_stop = true
+  SIGUSR2          stop for a restart: everything stays, so that traffic flows meanwhile`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return e.runDirector(cmd.Context(), o)
+		},
+	}
+	fileFlag(c, &o.file)
+	socketFlag(c, &o.socket)
+	c.Flags().StringVar(&o.logFormat, "log-format", "text", "text or json")
+	c.Flags().StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
+	return c
+}
+
+type daemonOptions struct {
+	file, socket, logFormat, logLevel string
+}
+
+func (e *env) runDirector(stop context.Context, o daemonOptions) error {
+	log, err := e.logger(o)
+	if err != nil {
+		return err
+	}
+	cfg, err := e.load(o.file)
+	if err != nil {
+		return err
+	}
+	// The loops outlive the first signal, so that the way down has its order.
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(stop))
+	defer cancel(nil)
+
+	kernel, err := ipvs.Open(ctx, ipvs.Options{})
+	if err != nil {
+		return err
+	}
+	defer kernel.Close()
+	metrics := api.NewMetrics(version)
+	var d *director.Director
+	checks := checker.New(checker.Options{Log: log, Observe: func(id checker.ID, r checker.Result) {
+		metrics.ObserveCheck(d.VirtualOf(id), r.Duration.Seconds())
+	}})
+	keeper := vip.New(vip.Options{Logger: log})
+	d = director.New(cfg, director.Options{
+		Kernel:    kernel,
+		Checks:    checks,
+		Addresses: director.KeepAddresses(keeper),
+		Log:       log,
+		Version:   version,
+	})
+	server, err := api.Listen(d, metrics, api.Options{Log: log, Socket: o.socket, HTTP: cfg.HTTP.Listen})
+	if err != nil {
+		return err
+	}
+	log.Info("starting", "version", version, "file", cfg.File, "virtuals", len(cfg.Virtuals), "pid", os.Getpid())
+
+	loops := newGroup(ctx, cancel)
+	loops.run("checker", checks.Run)
+	loops.run("director", d.Run)
+	loops.run("api", server.Run)
+	// The addresses come after the table: no client before there is an answer.
+	addresses := newGroup(ctx, cancel)
+	addresses.run("addresses", func(ctx context.Context) error {
+		select {
+		case <-d.Programmed():
+			return keeper.Run(ctx)
+		case <-ctx.Done():
+			return nil
+		}
+	})
+	n := &notifier{log: log, director: d}
+	loops.run("notify", n.run)
+
+	keep := e.reloads(ctx, stop, reloader{file: o.file, director: d, server: server, log: log, autoreload: cfg.Director.AutoReload})
+	if keep {
+		log.Info("stopping for a restart, addresses and table stay")
+	} else if context.Cause(ctx) == nil {
+		tell(daemon.SdNotifyStopping)
+		log.Info("stopping")
+		release, done := context.WithTimeout(ctx, 5*time.Second)
+		if err := keeper.Release(release); err != nil {
+			log.Warn("addresses not removed", "err", err)
+		}
+		done()
+	}
+	cancel(nil)
+	addresses.wait()
+	loops.wait()
+	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	log.Info("stopped")
+	return nil
+}
+
+// reloader is what a SIGHUP and a changed file act upon.
+type reloader struct {
+	file       string
+	director   *director.Director
+	server     *api.Server
+	log        *slog.Logger
+	autoreload bool
+}
+
+// reloads serves signals until it is time to stop, and says whether everything
+// has to stay for a restart.
+func (e *env) reloads(ctx, stop context.Context, r reloader) (keep bool) {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGHUP, syscall.SIGUSR2)
+	defer signal.Stop(signals)
+	look := time.NewTicker(time.Second)
+	defer look.Stop()
+	watch := newFileWatch(r.file)
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-stop.Done():
+			return false
+		case s := <-signals:
+			if s == syscall.SIGUSR2 {
+				return true
+			}
+			watch.changed() // what SIGHUP reads is seen
+			r.reload(ctx, "SIGHUP")
+		case <-look.C:
+			if r.autoreload && watch.changed() {
+				r.reload(ctx, "the file changed")
+			}
+		}
+	}
+}
+
+func (r *reloader) reload(ctx context.Context, why string) {
+	tell(daemon.SdNotifyReloading)
+	defer tell(daemon.SdNotifyReady)
+	cfg, warnings, err := config.Load(r.file)
+	for _, w := range warnings {
+		r.log.Warn("reload", "warning", w.String())
+	}
+	if err == nil {
+		err = r.server.Move(cfg.HTTP.Listen)
+	}
+	if err != nil {
+		for line := range strings.Lines(err.Error()) {
+			r.log.Error("reload refused, the running file stays", "why", why, "err", strings.TrimSpace(line))
+		}
+		r.director.Refuse(ctx, err)
+		return
+	}
+	r.log.Info("reload", "why", why, "hash", cfg.Hash)
+	r.autoreload = cfg.Director.AutoReload
+	r.director.Reload(ctx, cfg)
+}

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/ipvsd/ipvsd/director"
+)
+
+// cell is one field of a row.
+type cell struct {
+	text  string
+	style style
+	right bool // a number
+}
+
+func number(n uint32) cell { return cell{text: strconv.FormatUint(uint64(n), 10), right: true} }
+
+// table writes each virtual service in a line with its real servers below, with
+// the same columns for all of them.
+func (r *renderer) table(st *director.Status) {
+	if len(st.Virtuals) == 0 {
+		r.out.WriteString("no virtual services\n")
+		return
+	}
+	virtuals := [][]cell{{{text: "VIRTUAL", style: dim}, {text: "SERVICE", style: dim}, {text: "SCHEDULER", style: dim}, {text: "STATE", style: dim}}}
+	reals := [][]cell{{
+		{text: "REAL SERVER", style: dim},
+		{text: "FWD", style: dim},
+		{text: "STATE", style: dim},
+		{text: "WEIGHT", style: dim, right: true},
+		{text: "ACTIVE", style: dim, right: true},
+		{text: "INACT", style: dim, right: true},
+		{text: "SINCE", style: dim, right: true},
+		{text: "CHECK", style: dim, right: true},
+		{text: "WHY", style: dim},
+	}}
+	for i := range st.Virtuals {
+		v := &st.Virtuals[i]
+		virtuals = append(virtuals, virtualRow(v))
+		for j := range v.Reals {
+			reals = append(reals, r.realRow(&v.Reals[j], st.Kernel.ReadError == ""))
+		}
+	}
+	virtualWidths, realWidths := widths(virtuals), widths(reals)
+	r.row(0, virtuals[0], virtualWidths)
+	r.row(2, reals[0], realWidths)
+	next := 1
+	for i := range st.Virtuals {
+		r.row(0, virtuals[i+1], virtualWidths)
+		n := len(st.Virtuals[i].Reals)
+		r.rows(2, reals[next:next+n], realWidths)
+		next += n
+	}
+}
+
+func virtualRow(v *director.VirtualStatus) []cell {
+	up, all := 0, 0
+	for _, real := range v.Reals {
+		if real.State == director.StateFallback || real.State == director.StateLeaving {
+			continue
+		}
+		all++
+		if real.State == director.StateUp {
+			up++
+		}
+	}
+	state := cell{text: fmt.Sprintf("up, %d of %d", up, all), style: green}
+	switch {
+	case v.Up && up < all:
+		state.style = yellow
+	case v.Up:
+	case serves(v):
+		state = cell{text: "not checked"}
+	case v.Fallback:
+		state = cell{text: "fallback, 0 of " + strconv.Itoa(all), style: red}
+	case waits(v):
+		state = cell{text: "unknown, 0 of " + strconv.Itoa(all), style: yellow}
+	default:
+		state = cell{text: "down, 0 of " + strconv.Itoa(all), style: red}
+	}
+	return []cell{{text: v.Name, style: bold}, {text: v.Service}, {text: v.Scheduler}, state}
+}
+
+func (r *renderer) realRow(real *director.RealStatus, kernelRead bool) []cell {
+	active, inactive := number(real.Active), number(real.Inactive)
+	if !kernelRead {
+		active.text, inactive.text = "-", "-"
+	}
+	check := "-"
+	if real.Check.Last != nil {
+		check = r.age(real.Check.Last.At)
+	}
+	s := stateStyle(real.State)
+	return []cell{
+		{text: real.Address},
+		{text: real.Forward},
+		{text: real.State, style: s},
+		{text: weight(real, kernelRead), right: true},
+		active,
+		inactive,
+		{text: r.age(real.Since), right: true},
+		{text: check, right: true},
+		{text: why(real), style: whyStyle(s)},
+	}
+}
+
+// weight is the one in the kernel, with the file's behind it where that is
+// another: 0/1 is quiescent, -/1 not in the kernel.
+func weight(real *director.RealStatus, kernelRead bool) string {
+	now := strconv.FormatUint(uint64(real.Weight), 10)
+	switch {
+	case !kernelRead:
+		now = "?"
+	case !real.InKernel:
+		now = "-"
+	case real.Weight == real.Configured, real.State == director.StateLeaving:
+		return now
+	}
+	return now + "/" + strconv.FormatUint(uint64(real.Configured), 10)
+}
+
+func why(real *director.RealStatus) string {
+	switch {
+	case real.Reason != "":
+		return real.Reason
+	case real.State == director.StateUnknown:
+		return "no check yet"
+	case real.State == director.StateUnchecked:
+		return "not checked"
+	}
+	return ""
+}
+
+func stateStyle(state string) style {
+	switch state {
+	case director.StateUp:
+		return green
+	case director.StateDown:
+		return red
+	case director.StateUnknown, director.StateFallback:
+		return yellow
+	case director.StateLeaving, director.StateUnchecked:
+		return dim
+	}
+	return plain
+}
+
+// whyStyle keeps good news quiet.
+func whyStyle(state style) style {
+	if state == green || state == dim {
+		return dim
+	}
+	return state
+}
+
+// widths is the widest text of each column.
+func widths(rows [][]cell) []int {
+	var list []int
+	for _, row := range rows {
+		for i := range row {
+			row[i].text = clean(row[i].text)
+			if i == len(list) {
+				list = append(list, 0)
+			}
+			list[i] = max(list[i], utf8.RuneCountInString(row[i].text))
+		}
+	}
+	return list
+}
+
+func (r *renderer) rows(indent int, rows [][]cell, widths []int) {
+	for _, row := range rows {
+		r.row(indent, row, widths)
+	}
+}
+
+// row writes one line. The last column gets what is left of the width.
+func (r *renderer) row(indent int, row []cell, widths []int) {
+	const gap = " "
+	used := indent
+	r.out.WriteString(strings.Repeat(" ", indent))
+	for i, c := range row {
+		if i == len(row)-1 {
+			if r.opts.width > 0 {
+				c.text = cut(c.text, r.opts.width-used)
+			}
+			r.write(c.style, c.text)
+			break
+		}
+		pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c.text))
+		if c.right {
+			r.out.WriteString(pad)
+		}
+		r.write(c.style, c.text)
+		if !c.right {
+			r.out.WriteString(pad)
+		}
+		r.out.WriteString(gap)
+		used += widths[i] + len(gap)
+	}
+	r.newline()
+}

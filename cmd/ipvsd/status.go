@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/ipvsd/ipvsd/director"
+	"github.com/ipvsd/ipvsd/director/api"
+)
+
+func newStatusCommand(e *env) *cobra.Command {
+	var (
+		asJSON, watch bool
+		socket        string
+	)
+	c := &cobra.Command{
+		Use:   "status",
+		Short: "Show virtual services and real servers: state, weight, connections, last check, why",
+		Long: `Asks the running director and shows how everything stands.
+
+WEIGHT is the one in the kernel; 0/1 is 0 now and 1 in the file (quiescent), -/1
+not in the kernel. ACTIVE are established connections, INACT all others. SINCE is
+how long the state lasts, CHECK how long ago the last check was.
+
+Exit status: 0 all is up, 1 no director is running, 2 something is down: a
+virtual service, a real server, an address, or the kernel isn't as wanted.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			client := api.NewClient(socket)
+			defer client.Close()
+			if watch {
+				return e.watchStatus(cmd.Context(), client.Status, asJSON)
+			}
+			return e.status(cmd.Context(), client.Status, asJSON)
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "as JSON, as /api/v1/status has it")
+	c.Flags().BoolVarP(&watch, "watch", "w", false, "again each second; q quits, arrows scroll")
+	socketFlag(c, &socket)
+	return c
+}
+
+// socketFlag is for the commands that speak to the running director.
+func socketFlag(c *cobra.Command, socket *string) {
+	c.Flags().StringVar(socket, "socket", api.DefaultSocket, "the director's control socket")
+	_ = c.MarkFlagFilename("socket", "sock") // fails only for a flag that isn't there
+}
+
+// statusFunc asks a director how it stands.
+type statusFunc func(context.Context) (director.Status, error)
+
+func (e *env) status(ctx context.Context, ask statusFunc, asJSON bool) error {
+	st, err := ask(ctx)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		err = writeStatusJSON(e.stdout, st, "  ")
+	} else {
+		err = renderStatus(e.stdout, st, renderFor(e.stdout))
+	}
+	if err != nil {
+		return fmt.Errorf("write the status: %v", err)
+	}
+	if len(problems(&st)) > 0 {
+		return &exitError{code: 2}
+	}
+	return nil
+}
+
+func writeStatusJSON(w io.Writer, st director.Status, indent string) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", indent)
+	return encoder.Encode(st)
+}
+
+// renderFor says how to write for w: coloured and cut on a terminal, everything
+// in full elsewhere, where a program or a pager reads.
+func renderFor(w io.Writer) renderOptions {
+	o := renderOptions{now: time.Now()}
+	f, ok := terminal(w)
+	if !ok {
+		o.width, _ = strconv.Atoi(os.Getenv("COLUMNS")) // only if somebody exported it
+		return o
+	}
+	o.width, _ = terminalSize(f)
+	o.color = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	return o
+}
+
+func terminal(w any) (*os.File, bool) {
+	f, ok := w.(*os.File)
+	return f, ok && term.IsTerminal(int(f.Fd()))
+}
+
+// terminalSize is the classic 80 × 24 where the terminal doesn't say.
+func terminalSize(f *os.File) (width, height int) {
+	width, height, err := term.GetSize(int(f.Fd()))
+	if err != nil || width <= 0 || height <= 0 {
+		return 80, 24
+	}
+	return width, height
+}

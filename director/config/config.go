@@ -1,0 +1,70 @@
+// Package config reads the file: raw TOML, then typed, validated and immutable
+// values with the defaults filled in. Every error names file, line and key and
+// says what would be right; all errors come at once. It never touches the
+// kernel or the network.
+package config
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/ipvsd/ipvsd/checker"
+	"github.com/ipvsd/ipvsd/director/table"
+)
+
+// DefaultFile is where the file is looked for when nothing else is said.
+const DefaultFile = "/etc/ipvsd/ipvsd.toml"
+
+// Config is a whole file, validated, with defaults filled in. It is never
+// changed after Load returned it.
+type Config struct {
+	File     string
+	Hash     string // SHA-256 of the file's bytes, in hex
+	HTTP     HTTP
+	Director Director
+	Sysctl   Sysctl
+	VIPs     []VIP
+	Virtuals []Virtual // in the file's order
+}
+
+// HTTP is the section [http].
+type HTTP struct {
+	Listen string // host:port; "" is off
+}
+
+// Director is the section [director].
+type Director struct {
+	CleanStop    bool
+	AutoReload   bool
+	StateDir     string        // what must outlive the process: which services are ours
+	RemovalGrace time.Duration // how long a real server that left the file may finish its connections at weight 0
+}
+
+// Sysctl is the section [sysctl].
+type Sysctl struct {
+	Manage bool
+}
+
+// VIP is one [[vip]]: where an address goes that the default doesn't fit.
+type VIP struct {
+	Address   netip.Prefix
+	Interface string
+}
+
+// Virtual is one [[virtual]].
+type Virtual struct {
+	Name      string // unique; default: the service's address or mark
+	Line      int    // of its header in the file
+	Service   table.Service
+	Quiescent bool
+	Fallback  *table.Real // while no real server is up; weight 1
+	Reals     []Real
+}
+
+// Real is one [[virtual.real]] with the check that decides over it.
+type Real struct {
+	table.Real // Weight is the configured one
+	Line       int
+	Check      checker.Spec
+	Rise, Fall int // good, bad checks in a row until in, out; at least 1
+}

@@ -1,0 +1,132 @@
+package config
+
+import (
+	"flag"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// compareAddresses lets cmp look at netip's types, and at lists without
+// telling an empty one from none.
+var compareAddresses = cmp.Options{
+	cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b }),
+	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
+	cmpopts.EquateEmpty(),
+}
+
+func mustParse(t *testing.T, text string) (*Config, []Warning) {
+	t.Helper()
+	cfg, warnings, err := Parse("ipvsd.toml", []byte(text))
+	if err != nil {
+		t.Fatalf("Parse:\n%v", err)
+	}
+	return cfg, warnings
+}
+
+// golden compares a text with a file, or writes the file.
+func golden(t *testing.T, file, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", file, diff)
+	}
+}
+
+// TestBad holds the exact text of every mistake's message.
+func TestBad(t *testing.T) {
+	files, err := filepath.Glob("testdata/bad/*.toml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no fixtures: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".toml"), func(t *testing.T) {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			cfg, _, err := Parse(filepath.Base(file), data)
+			if err == nil || cfg != nil {
+				t.Fatalf("accepted; want an error")
+			}
+			golden(t, strings.TrimSuffix(file, ".toml")+".err", err.Error()+"\n")
+		})
+	}
+}
+
+// TestGood holds what the files mean, in words.
+func TestGood(t *testing.T) {
+	files, err := filepath.Glob("testdata/good/*.toml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no fixtures: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".toml"), func(t *testing.T) {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			cfg, warnings, err := Parse(filepath.Base(file), data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden(t, strings.TrimSuffix(file, ".toml")+".golden", dump(cfg, warnings))
+		})
+	}
+}
+
+// dump prints a Config for people: what is not as in an empty file.
+func dump(cfg *Config, warnings []Warning) string {
+	var b strings.Builder
+	for _, w := range warnings {
+		fmt.Fprintf(&b, "warning: %s\n", w)
+	}
+	empty, _, _ := Parse("", nil)
+	for i, s := range globals(cfg) {
+		if s != globals(empty)[i] {
+			fmt.Fprintf(&b, "%s = %s\n", s.name, s.value)
+		}
+	}
+	for _, v := range cfg.VIPs {
+		fmt.Fprintf(&b, "vip %s on %s\n", v.Address, v.Interface)
+	}
+	for _, v := range cfg.Virtuals {
+		fmt.Fprintf(&b, "\nvirtual in line %d: %s\n", v.Line, v.Service.ServiceKey)
+		print := func(indent string, list []setting) {
+			for _, s := range list {
+				if !slices.Contains([]string{"", `""`, "0", "false", "invalid AddrPort"}, s.value) {
+					fmt.Fprintf(&b, "%s%s: %s\n", indent, s.name, s.value)
+				}
+			}
+		}
+		print("  ", virtualSettings(v))
+		for _, r := range v.Reals {
+			fmt.Fprintf(&b, "  real in line %d: %s\n", r.Line, r.Addr)
+			print("    ", realSettings(r.Real))
+			if r.Check.Headers != "" {
+				fmt.Fprintf(&b, "    check headers: %q\n", r.Check.Headers)
+				r.Check.Headers = ""
+			}
+			print("    ", checkSettings(r))
+		}
+	}
+	return b.String()
+}

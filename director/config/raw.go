@@ -1,0 +1,151 @@
+package config
+
+// The raw structs are the file as it was written. A nil pointer is a key that
+// isn't there. Their toml tags are the one list of the keys that exist.
+
+type rawFile struct {
+	at
+	HTTP     rawHTTP      `toml:"http"`
+	Director rawDirector  `toml:"director"`
+	Sysctl   rawSysctl    `toml:"sysctl"`
+	Check    rawCheck     `toml:"check"`
+	Cluster  later        `toml:"cluster"`
+	VIPs     []rawVIP     `toml:"vip"`
+	Virtuals []rawVirtual `toml:"virtual"`
+}
+
+type rawHTTP struct {
+	at
+	Listen *string `toml:"listen"`
+}
+
+type rawDirector struct {
+	at
+	CleanStop    *bool   `toml:"clean_stop"`
+	AutoReload   *bool   `toml:"autoreload"`
+	StateDir     *string `toml:"state_dir"`
+	RemovalGrace *span   `toml:"removal_grace"`
+}
+
+type rawSysctl struct {
+	at
+	Manage *bool `toml:"manage"`
+}
+
+// rawCheck is [check] and [virtual.check].
+type rawCheck struct {
+	at
+	Type     *string `toml:"type"`
+	Interval *span   `toml:"interval"`
+	Timeout  *span   `toml:"timeout"`
+	Rise     *int64  `toml:"rise"`
+	Fall     *int64  `toml:"fall"`
+	Port     *int64  `toml:"port"`
+
+	Request         *string  `toml:"request"`
+	Receive         *string  `toml:"receive"`
+	Status          *status  `toml:"status"`
+	Method          *string  `toml:"method"`
+	VirtualHost     *string  `toml:"virtualhost"`
+	Headers         *headers `toml:"headers"`
+	FollowRedirects *bool    `toml:"follow_redirects"`
+
+	ServerName *string `toml:"server_name"`
+	CAFile     *string `toml:"ca_file"`
+	Verify     *bool   `toml:"verify"`
+	MinTLS     *string `toml:"min_tls"`
+
+	Command *command `toml:"command"`
+}
+
+type rawVIP struct {
+	at
+	Address   *string `toml:"address"`
+	Interface *string `toml:"interface"`
+}
+
+type rawVirtual struct {
+	at
+	Name               *string      `toml:"name"`
+	Address            *string      `toml:"address"`
+	Protocol           *string      `toml:"protocol"`
+	FWMark             *int64       `toml:"fwmark"`
+	Family             *string      `toml:"family"`
+	Scheduler          *string      `toml:"scheduler"`
+	SchedulerFlags     *list        `toml:"scheduler_flags"`
+	Forward            *string      `toml:"forward"`
+	Persistence        *span        `toml:"persistence"`
+	PersistenceNetmask *netmask     `toml:"persistence_netmask"`
+	PersistenceEngine  *string      `toml:"persistence_engine"`
+	OnePacket          *bool        `toml:"one_packet"`
+	Quiescent          *bool        `toml:"quiescent"`
+	Fallback           *rawFallback `toml:"fallback"`
+	Check              rawCheck     `toml:"check"`
+	Reals              []rawReal    `toml:"real"`
+}
+
+type rawFallback struct {
+	at
+	Address *string `toml:"address"`
+	Forward *string `toml:"forward"`
+}
+
+type rawReal struct {
+	at
+	Address        *string    `toml:"address"`
+	Port           *int64     `toml:"port"`
+	Weight         *int64     `toml:"weight"`
+	Forward        *string    `toml:"forward"`
+	Request        *string    `toml:"request"`
+	Receive        *string    `toml:"receive"`
+	UpperThreshold *int64     `toml:"upper_threshold"`
+	LowerThreshold *int64     `toml:"lower_threshold"`
+	Tunnel         *rawTunnel `toml:"tunnel"`
+}
+
+type rawTunnel struct {
+	at
+	Type     *string `toml:"type"`
+	Port     *int64  `toml:"port"`
+	Checksum *string `toml:"checksum"`
+}
+
+// at is where a table and its keys are in the file. Every raw table has one.
+type at struct {
+	header int
+	prefix string // "fallback." where all stands in one line, so that "address" alone could be another
+	keys   map[string]int
+	bad    map[string]bool
+}
+
+func (t *at) place() *at { return t }
+
+// line returns the line of a key, or the table's where the key isn't there.
+func (t *at) line(key string) int {
+	if l, ok := t.keys[key]; ok {
+		return l
+	}
+	return t.header
+}
+
+// has tells whether the key was written, rightly or wrongly.
+func (t *at) has(key string) bool {
+	_, ok := t.keys[key]
+	return ok
+}
+
+// spoil marks a key as wrong, so that nothing is concluded from its value.
+func (t *at) spoil(key string) {
+	if t.bad == nil {
+		t.bad = make(map[string]bool)
+	}
+	t.bad[key] = true
+}
+
+// or returns what was written, or the default.
+func or[T any](p *T, def T) T {
+	if p == nil {
+		return def
+	}
+	return *p
+}

@@ -1,0 +1,183 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// section is one table that a file can have.
+type section struct {
+	path string // dotted; "" is the top of the file
+	list bool   // written in double brackets
+	keys []string
+}
+
+// sections lists all tables with their keys, from the raw structs.
+func sections() []section {
+	return walk("", false, reflect.TypeFor[rawFile]())
+}
+
+func walk(path string, list bool, t reflect.Type) []section {
+	self := section{path: path, list: list}
+	var below []section
+	for f := range t.Fields() {
+		key := f.Tag.Get("toml")
+		if key == "" {
+			continue
+		}
+		self.keys = append(self.keys, key)
+		ft, many := f.Type, f.Type.Kind() == reflect.Slice
+		if many || ft.Kind() == reflect.Pointer {
+			ft = ft.Elem()
+		}
+		if embedsAt(ft) {
+			below = append(below, walk(join(path, key), many, ft)...)
+		}
+	}
+	return append([]section{self}, below...)
+}
+
+// embedsAt tells whether a type is a raw table.
+func embedsAt(t reflect.Type) bool {
+	return t.Kind() == reflect.Struct && t.NumField() > 0 && t.Field(0).Type == reflect.TypeFor[at]()
+}
+
+// header prints a table's header as it is written in the file.
+func header(path string) string {
+	for _, s := range sections() {
+		switch {
+		case s.path != path:
+		case path == "":
+			return "the top of the file"
+		case s.list:
+			return "[[" + path + "]]"
+		}
+	}
+	return "[" + path + "]"
+}
+
+// misplaced are keys that people look for in a table where something else says
+// it; the path is a part of the key.
+var misplaced = map[string]string{
+	"virtual.port":           `the port belongs to the address: address = "192.0.2.10:80"`,
+	"virtual.fallback.port":  `the port belongs to the address: address = "127.0.0.1:80"`,
+	"virtual.check.protocol": `the check's type says it: type = "http"`,
+}
+
+// ldirectord has our key, or what to do, for each of its words.
+var ldirectord = map[string]string{
+	"checktype":        "type in [virtual.check]",
+	"service":          "type in [virtual.check]",
+	"checkinterval":    "interval in [check] or [virtual.check]",
+	"checktimeout":     "timeout in [check] or [virtual.check]",
+	"negotiatetimeout": "timeout in [check] or [virtual.check]",
+	"failurecount":     "fall in [check] or [virtual.check]",
+	"checkcount":       "fall in [check] or [virtual.check]",
+	"checkport":        "port in [virtual.check]",
+	"checkcommand":     "command in [virtual.check]",
+	"httpmethod":       "method in [virtual.check]",
+	"persistent":       "persistence in [[virtual]]",
+	"netmask":          "persistence_netmask in [[virtual]]",
+	"ops":              "one_packet in [[virtual]]",
+	"schedflags":       "scheduler_flags in [[virtual]]",
+	"cleanstop":        "clean_stop in [director]",
+	"servicename":      "name in [[virtual]]",
+	"virtual6":         "[[virtual]], for both families",
+	"real6":            "[[virtual.real]], for both families",
+}
+
+// unknownKey says what a key that doesn't exist was probably meant to be, and
+// returns the key of the same table that it is taken for, if any.
+func unknownKey(path, key string) (problem, meant string) {
+	said := fmt.Sprintf("unknown key %q", key)
+	if hint, ok := misplaced[join(path, key)]; ok {
+		return said + "; " + hint, ""
+	}
+	var here section
+	var elsewhere []string
+	for _, s := range sections() {
+		switch {
+		case s.path == path:
+			here = s
+		case s.path == "" && slices.Contains(s.keys, key):
+			return fmt.Sprintf("%s in %s; it is a section of its own, with the header %s", said, header(path), header(key)), ""
+		case slices.Contains(s.keys, key):
+			elsewhere = append(elsewhere, header(s.path))
+		}
+	}
+	near := nearest(key, here.keys)
+	switch {
+	case ldirectord[key] != "":
+		return fmt.Sprintf("%s; that is ldirectord's word for %s", said, ldirectord[key]), ""
+	case near != "" && (len(elsewhere) == 0 || distance(fold(key), near) == 1):
+		return fmt.Sprintf("%s; did you mean %q?", said, near), near
+	case len(elsewhere) > 0:
+		return fmt.Sprintf("%s in %s; it belongs in %s", said, header(path), strings.Join(elsewhere, " or ")), ""
+	}
+	return fmt.Sprintf("%s in %s; the keys there are %s", said, header(path), words(here.keys)), ""
+}
+
+// words joins words for people: "a, b and c".
+func words(list []string) string {
+	if len(list) < 2 {
+		return strings.Join(list, "")
+	}
+	return strings.Join(list[:len(list)-1], ", ") + " and " + list[len(list)-1]
+}
+
+// didYouMean ends a message about an unknown word: with the nearest known one,
+// else with all.
+func didYouMean(word string, known []string) string {
+	if n := nearest(word, known); n != "" {
+		return fmt.Sprintf("did you mean %q?", n)
+	}
+	return "write one of " + words(known)
+}
+
+// nearest returns the known word that a misspelled one is most like, "" where
+// none is near.
+func nearest(word string, known []string) string {
+	if len(word) > 64 {
+		return ""
+	}
+	word = fold(word)
+	best, least := "", max(1, len(word)/3)+1
+	for _, k := range known {
+		if d := distance(word, k); d < least {
+			best, least = k, d
+		}
+	}
+	return best
+}
+
+// fold makes alike what differs by case or kind of hyphen only.
+func fold(s string) string {
+	return strings.ReplaceAll(strings.ToLower(s), "-", "_")
+}
+
+// distance is the number of letters to add, drop, change or swap with their
+// neighbour to get from a to b (optimal string alignment).
+func distance(a, b string) int {
+	x, y := []rune(a), []rune(fold(b))
+	before, prev, cur := make([]int, len(y)+1), make([]int, len(y)+1), make([]int, len(y)+1)
+	for j := range prev {
+		prev[j] = j
+	}
+	for i := 1; i <= len(x); i++ {
+		cur[0] = i
+		for j := 1; j <= len(y); j++ {
+			cost := 1
+			if x[i-1] == y[j-1] {
+				cost = 0
+			}
+			cur[j] = min(prev[j]+1, cur[j-1]+1, prev[j-1]+cost)
+			if i > 1 && j > 1 && x[i-1] == y[j-2] && x[i-2] == y[j-1] {
+				cur[j] = min(cur[j], before[j-2]+1)
+			}
+		}
+		before, prev, cur = prev, cur, before
+	}
+	return prev[len(y)]
+}

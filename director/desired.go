@@ -1,0 +1,148 @@
+package director
+
+import (
+	"maps"
+	"net/netip"
+
+	"github.com/ipvsd/ipvsd/checker"
+	"github.com/ipvsd/ipvsd/director/config"
+	"github.com/ipvsd/ipvsd/director/table"
+)
+
+// Verdicts are the checker's verdicts by stable identity. A real server that
+// isn't in it has none yet.
+type Verdicts map[table.Pair]checker.State
+
+// Wanted is the table that the file and the verdicts ask for.
+type Wanted struct {
+	State table.State
+
+	// Waiting are the virtual services in which nobody serves yet and a real
+	// server still has no verdict: whoever serves there now, though the file no
+	// longer names it, is better than nobody.
+	Waiting map[table.ServiceKey]bool
+}
+
+// Desired is what the file and the verdicts ask for.
+//
+// Adopted are the real servers that the kernel held when this process first
+// saw them. Until its first verdict such a server keeps the weight it had:
+// one that served goes on serving over a restart, and one that a hand drained
+// stays drained. A server that was never checked and that the kernel didn't
+// know gets no traffic.
+func Desired(cfg *config.Config, verdicts Verdicts, adopted map[table.Pair]table.Real) Wanted {
+	want := Wanted{State: make(table.State, len(cfg.Virtuals)), Waiting: map[table.ServiceKey]bool{}}
+	for _, v := range cfg.Virtuals {
+		want.add(v, verdicts, adopted)
+	}
+	return want
+}
+
+func (w Wanted) add(v config.Virtual, verdicts Verdicts, adopted map[table.Pair]table.Real) {
+	e := table.Entry{Service: v.Service, Reals: make(map[netip.AddrPort]table.Real, len(v.Reals)+1)}
+	serving, waiting := false, false
+	for _, r := range v.Reals {
+		pair := table.Pair{Service: v.Service.ServiceKey, Real: r.Addr}
+		real := r.Real
+		held, known := adopted[pair]
+		switch {
+		case verdicts[pair] == checker.Up:
+		case verdicts[pair] == checker.Unknown && known:
+			real.Weight = held.Weight
+		default:
+			waiting = waiting || (verdicts[pair] == checker.Unknown && r.Check.Type != checker.Off)
+			if !v.Quiescent {
+				continue
+			}
+			real.Weight = 0
+		}
+		e.Reals[real.Addr] = real
+		serving = serving || real.Weight > 0
+	}
+	if v.Fallback != nil && !serving {
+		e.Reals[v.Fallback.Addr] = *v.Fallback
+	}
+	w.State[v.Service.ServiceKey] = e
+	if waiting && !serving {
+		w.Waiting[v.Service.ServiceKey] = true
+	}
+}
+
+// Retain adds to what is wanted the real servers that the file no longer names
+// but clients still need:
+//
+//   - where the virtual service waits for a first verdict, whoever serves now
+//     goes on, in the place of the fallback;
+//   - one with established connections stays at weight 0, its virtual service
+//     with it, so that nothing is cut. left says whether it may still do so; it
+//     is asked about no other.
+//
+// It returns the state with the retained ones, and which they are.
+func Retain(want Wanted, have table.Have, ours func(table.ServiceKey) bool, left func(table.Pair) bool) (table.State, map[table.Pair]bool) {
+	out := maps.Clone(want.State)
+	retained := map[table.Pair]bool{}
+	for key, held := range have.State {
+		entry, wanted := want.State[key]
+		if !wanted && !ours(key) {
+			continue
+		}
+		kept := map[netip.AddrPort]table.Real{}
+		serving := false
+		for addr, real := range held.Reals {
+			pair := table.Pair{Service: key, Real: addr}
+			if _, ok := entry.Reals[addr]; ok {
+				continue
+			}
+			if want.Waiting[key] && real.Weight > 0 {
+				kept[addr], retained[pair] = real, true
+				serving = true
+			} else if have.Reals[pair].Active > 0 && left(pair) {
+				real.Weight = 0
+				kept[addr], retained[pair] = real, true
+			}
+		}
+		if len(kept) == 0 {
+			continue
+		}
+		if !wanted {
+			entry = table.Entry{Service: held.Service}
+		}
+		for addr, real := range entry.Reals {
+			// In a service that waits only the fallback has weight.
+			if !serving || real.Weight == 0 {
+				kept[addr] = real
+			}
+		}
+		entry.Reals = kept
+		out[key] = entry
+	}
+	return out, retained
+}
+
+// changed lists the virtual services in which two wanted tables differ.
+func changed(a, b Wanted) []table.ServiceKey {
+	var out []table.ServiceKey
+	for key, e := range b.State {
+		old, ok := a.State[key]
+		if !ok || old.Service != e.Service || a.Waiting[key] != b.Waiting[key] || !maps.Equal(old.Reals, e.Reals) {
+			out = append(out, key)
+		}
+	}
+	for key := range a.State {
+		if _, ok := b.State[key]; !ok {
+			out = append(out, key)
+		}
+	}
+	return out
+}
+
+// only is the part of a state that has one of the keys.
+func only(s table.State, keys []table.ServiceKey) table.State {
+	out := make(table.State, len(keys))
+	for _, key := range keys {
+		if e, ok := s[key]; ok {
+			out[key] = e
+		}
+	}
+	return out
+}

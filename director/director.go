@@ -1,0 +1,205 @@
+// Package director keeps the kernel's table as the file and the checks want it.
+//
+//	file ─▶ Config ─┐
+//	checks ─▶ Verdicts ─┴─▶ Desired ─▶ want ─┬─▶ Plan ─▶ []Step ─▶ kernel
+//	                     kernel ─▶ Read ─▶ have ─┘
+//
+// One goroutine, that of Director.Run, owns everything that changes: the
+// running file, what was adopted, what is leaving and the record of what is
+// ours. Others hand it values through channels and read immutable snapshots. It
+// is level-triggered: an event only wakes it, and what it does follows from
+// comparing the kernel with what is wanted.
+package director
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/ipvsd/ipvsd/checker"
+	"github.com/ipvsd/ipvsd/director/config"
+	"github.com/ipvsd/ipvsd/director/table"
+)
+
+// How often the loop looks without being woken.
+const (
+	resyncInterval  = 2 * time.Second        // compares the whole table, so that drift is repaired within 5 s
+	leavingInterval = 500 * time.Millisecond // while a real server finishes its connections
+	backoffMin      = time.Second
+	backoffMax      = 30 * time.Second
+)
+
+// Checks is the part of the checker that the director uses.
+type Checks interface {
+	Set([]checker.Watch)
+	Snapshot() map[checker.ID]checker.Status
+	Changed() <-chan struct{}
+	Ping(context.Context) error
+}
+
+// Addresses keeps the addresses that clients reach on the interfaces.
+type Addresses interface {
+	Set(*config.Config)
+	Status() []AddressStatus
+	Ping(context.Context) error
+}
+
+// Options are what a Director works with.
+type Options struct {
+	Kernel     Kernel
+	Checks     Checks
+	Addresses  Addresses // nil: none are kept
+	Log        *slog.Logger
+	Version    string
+	SysctlRoot string // "": /proc/sys
+}
+
+// Director is the pipeline. New builds it, Run turns it.
+type Director struct {
+	opts    Options
+	started time.Time
+	reloads chan reload
+	pings   chan chan struct{}
+	first   chan struct{} // closed after the first programming
+	view    atomic.Pointer[view]
+}
+
+// reload is a new file, or the reason why there is none.
+type reload struct {
+	cfg *config.Config
+	err error
+}
+
+// New returns a director that will start with cfg.
+func New(cfg *config.Config, opts Options) *Director {
+	if opts.SysctlRoot == "" {
+		opts.SysctlRoot = "/proc/sys"
+	}
+	d := &Director{
+		opts:    opts,
+		started: time.Now(),
+		reloads: make(chan reload),
+		pings:   make(chan chan struct{}),
+		first:   make(chan struct{}),
+	}
+	d.view.Store(newView(cfg, time.Now()))
+	return d
+}
+
+// Programmed is closed once the whole table was as wanted for the first time.
+func (d *Director) Programmed() <-chan struct{} { return d.first }
+
+// Reload hands a new file to the loop, which changes exactly what differs.
+func (d *Director) Reload(ctx context.Context, cfg *config.Config) {
+	d.hand(ctx, reload{cfg: cfg})
+}
+
+// Refuse records that a new file was refused; the running one stays.
+func (d *Director) Refuse(ctx context.Context, err error) {
+	d.hand(ctx, reload{err: err})
+}
+
+func (d *Director) hand(ctx context.Context, r reload) {
+	select {
+	case d.reloads <- r:
+	case <-ctx.Done():
+	}
+}
+
+// Hung names the loops that don't turn within ctx.
+func (d *Director) Hung(ctx context.Context) []string {
+	loops := []struct {
+		name string
+		ping func(context.Context) error
+	}{{"director", d.ping}, {"checker", d.opts.Checks.Ping}}
+	if d.opts.Addresses != nil {
+		loops = append(loops, struct {
+			name string
+			ping func(context.Context) error
+		}{"addresses", d.opts.Addresses.Ping})
+	}
+	type answer struct {
+		index int
+		err   error
+	}
+	answers := make(chan answer, len(loops))
+	for i, l := range loops {
+		go func() { answers <- answer{i, l.ping(ctx)} }()
+	}
+	var hung []string
+	for range loops {
+		if a := <-answers; a.err != nil {
+			hung = append(hung, loops[a.index].name)
+		}
+	}
+	return hung
+}
+
+func (d *Director) ping(ctx context.Context) error {
+	pong := make(chan struct{})
+	select {
+	case d.pings <- pong:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Run programs the kernel and keeps it programmed until ctx ends, and returns
+// nil then. The table stays as it is at the end unless the file says
+// clean_stop. It fails where the first read of the kernel
+// fails, and where only a new process can go on.
+func (d *Director) Run(ctx context.Context) error {
+	l := newLoop(d)
+	if err := l.start(ctx); err != nil {
+		return err
+	}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		full := false
+		select {
+		case <-ctx.Done():
+			return l.stop()
+		case r := <-d.reloads:
+			l.take(r)
+			full = r.err == nil
+		case <-d.opts.Checks.Changed():
+		case <-timer.C:
+			full = true
+		case <-d.pings:
+			continue
+		}
+		if err := l.round(ctx, full); err != nil {
+			return err
+		}
+		timer.Reset(l.pause())
+	}
+}
+
+// watches lists what the checker has to watch for a file.
+func watches(cfg *config.Config) []checker.Watch {
+	var out []checker.Watch
+	for _, v := range cfg.Virtuals {
+		for _, r := range v.Reals {
+			out = append(out, checker.Watch{
+				ID:   watchID(table.Pair{Service: v.Service.ServiceKey, Real: r.Addr}),
+				Spec: r.Check,
+				Rise: r.Rise,
+				Fall: r.Fall,
+			})
+		}
+	}
+	return out
+}
+
+func watchID(p table.Pair) checker.ID { return checker.ID(p.String()) }
+
+func stepsWord(n int) string {
+	if n == 1 {
+		return "1 step"
+	}
+	return fmt.Sprintf("%d steps", n)
+}

@@ -1,0 +1,82 @@
+package director
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/ipvsd/ipvsd/checker"
+	"github.com/ipvsd/ipvsd/director/table"
+)
+
+// tellAll is up to how many steps of one round the log names each by itself.
+const tellAll = 200
+
+// tell logs what was done to the kernel and why.
+func (l *loop) tell(done []table.Step, checks map[checker.ID]checker.Status, repairs map[table.Pair]string) {
+	level := slog.LevelInfo
+	if len(done) > tellAll {
+		level = slog.LevelDebug
+		l.opts.Log.Info("kernel steps", "count", len(done), "first", done[0].String())
+	}
+	for _, s := range done {
+		if l.opts.Log.Enabled(context.Background(), level) {
+			l.opts.Log.Log(context.Background(), level, "kernel step", "step", s.String(), "reason", l.reason(s, checks, repairs))
+		}
+	}
+}
+
+// reason says in words why a step was made.
+func (l *loop) reason(s table.Step, checks map[checker.ID]checker.Status, repairs map[table.Pair]string) string {
+	pair := s.Pair()
+	if why, ok := repairs[pair]; ok {
+		return why
+	}
+	switch s.Op {
+	case table.AddService, table.EditService:
+		return "in the file"
+	case table.DeleteService:
+		return "left the file"
+	}
+	if id, ok := l.pairs[pair]; ok {
+		status := checks[id]
+		if status.State == checker.Unknown {
+			return "no verdict yet"
+		}
+		return fmt.Sprintf("%s: %s", status.State, status.Last.Reason)
+	}
+	for _, v := range l.cfg.Virtuals {
+		if v.Service.ServiceKey == pair.Service && v.Fallback != nil && v.Fallback.Addr == pair.Real {
+			if s.Op == table.AddReal {
+				return "fallback: no real server is up"
+			}
+			return "fallback: a real server is up"
+		}
+	}
+	if s.Op == table.EditReal {
+		return "left the file, finishes its connections"
+	}
+	return "not in the file"
+}
+
+// failureText names the failed steps, the first few by themselves.
+func failureText(failed []table.Failure) string {
+	const named = 5
+	var texts []string
+	for i, f := range failed {
+		if i == named {
+			texts = append(texts, fmt.Sprintf("and %d more", len(failed)-named))
+			break
+		}
+		texts = append(texts, fmt.Sprintf("%s: %v", f.Step, f.Err))
+	}
+	return strings.Join(texts, "; ")
+}
+
+func realText(p table.Pair) string {
+	if !p.Real.IsValid() {
+		return ""
+	}
+	return p.Real.String()
+}

@@ -1,0 +1,202 @@
+package director
+
+import (
+	"context"
+	"maps"
+	"os"
+	"time"
+
+	"github.com/ipvsd/ipvsd/checker"
+	"github.com/ipvsd/ipvsd/director/config"
+	"github.com/ipvsd/ipvsd/director/table"
+)
+
+// view is what the loop publishes after each round. It is never changed.
+type view struct {
+	cfg    *config.Config
+	names  map[checker.ID]string // of the virtual service, by watch
+	config ConfigStatus
+	kernel KernelStatus
+}
+
+func newView(cfg *config.Config, now time.Time) *view {
+	return &view{
+		cfg:    cfg,
+		names:  namesOf(cfg),
+		config: ConfigStatus{File: cfg.File, Hash: cfg.Hash, Loaded: now, Reloads: map[string]uint64{"ok": 0, "refused": 0}},
+		kernel: KernelStatus{Drifts: map[string]uint64{}},
+	}
+}
+
+func (l *loop) publish() {
+	v := &view{cfg: l.cfg, names: l.view.Load().names, config: l.config, kernel: l.kernel}
+	if l.view.Load().cfg != l.cfg {
+		v.names = namesOf(l.cfg)
+	}
+	v.config.Reloads = maps.Clone(l.config.Reloads)
+	v.kernel.Drifts = maps.Clone(l.kernel.Drifts)
+	l.view.Store(v)
+}
+
+// Ready says whether the kernel is programmed and every real server has had its
+// first verdict.
+func (d *Director) Ready() bool {
+	v := d.view.Load()
+	if !v.kernel.Programmed {
+		return false
+	}
+	checks := d.opts.Checks.Snapshot()
+	for _, virtual := range v.cfg.Virtuals {
+		for _, r := range virtual.Reals {
+			id := watchID(table.Pair{Service: virtual.Service.ServiceKey, Real: r.Addr})
+			if r.Check.Type != checker.Off && checks[id].State == checker.Unknown {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// Status puts together what the loop published, what the checks say now and one
+// read of the kernel. Where the kernel can't be read, its part says why.
+func (d *Director) Status(ctx context.Context) Status {
+	v := d.view.Load()
+	have, err := d.opts.Kernel.Read(ctx)
+	checks := d.opts.Checks.Snapshot()
+	s := Status{
+		Version: d.opts.Version,
+		PID:     os.Getpid(),
+		Started: d.started,
+		Active:  true,
+		Ready:   d.Ready(),
+		Config:  v.config,
+		Kernel:  v.kernel,
+	}
+	if err != nil {
+		s.Kernel.ReadError = err.Error()
+	}
+	for _, virtual := range v.cfg.Virtuals {
+		s.Virtuals = append(s.Virtuals, virtualStatus(virtual, have, checks))
+	}
+	if d.opts.Addresses != nil {
+		s.Addresses = d.opts.Addresses.Status()
+	}
+	return s
+}
+
+func virtualStatus(v config.Virtual, have table.Have, checks map[checker.ID]checker.Status) VirtualStatus {
+	key := v.Service.ServiceKey
+	out := VirtualStatus{
+		Name:      v.Name,
+		Service:   key.String(),
+		Scheduler: v.Service.Scheduler,
+		Counters:  traffic(have.Services[key]),
+	}
+	held := have.State[key].Reals
+	configured := map[table.Pair]bool{}
+	for _, r := range v.Reals {
+		pair := table.Pair{Service: key, Real: r.Addr}
+		configured[pair] = true
+		rs := realStatus(r, held[r.Addr], have.Reals[pair], checks[watchID(pair)])
+		_, rs.InKernel = held[r.Addr]
+		out.Up = out.Up || rs.State == StateUp
+		out.Reals = append(out.Reals, rs)
+	}
+	for _, addr := range have.State[key].Addrs() {
+		pair := table.Pair{Service: key, Real: addr}
+		if configured[pair] {
+			continue
+		}
+		rs := RealStatus{Address: addr.String(), State: StateLeaving, Reason: "left the file, finishes its connections"}
+		fill(&rs, held[addr], have.Reals[pair])
+		rs.InKernel = true
+		if rs.Weight > 0 {
+			rs.Reason = "left the file, serves until another has its first verdict"
+		}
+		if v.Fallback != nil && v.Fallback.Addr == addr && held[addr].Weight > 0 {
+			rs.State, rs.Reason, rs.Configured = StateFallback, "no real server is up", v.Fallback.Weight
+			out.Fallback = true
+		}
+		out.Reals = append(out.Reals, rs)
+	}
+	return out
+}
+
+func realStatus(r config.Real, held table.Real, c table.Counters, status checker.Status) RealStatus {
+	rs := RealStatus{
+		Address:    r.Addr.String(),
+		State:      StateUnknown,
+		Configured: r.Weight,
+		Since:      status.Since,
+		Reason:     status.Last.Reason,
+		Check: CheckStatus{
+			Type:        string(r.Check.Type),
+			Target:      r.Check.Target.String(),
+			Good:        status.Good,
+			Bad:         status.Bad,
+			Last:        checkResult(status.Last),
+			LastFailure: checkResult(status.LastFailure),
+		},
+	}
+	switch {
+	case status.State == checker.Up:
+		rs.State = StateUp
+	case status.State == checker.Down:
+		rs.State = StateDown
+	case r.Check.Type == checker.Off:
+		rs.State = StateUnchecked
+	}
+	fill(&rs, held, c)
+	rs.Forward = r.Forward.String()
+	return rs
+}
+
+func fill(rs *RealStatus, held table.Real, c table.Counters) {
+	rs.Forward = held.Forward.String()
+	rs.Weight = held.Weight
+	rs.Active, rs.Inactive = c.Active, c.Inactive
+	rs.Counters = traffic(c)
+}
+
+func traffic(c table.Counters) Traffic {
+	return Traffic{
+		Connections: c.Conns,
+		PacketsIn:   c.PacketsIn, PacketsOut: c.PacketsOut,
+		BytesIn: c.BytesIn, BytesOut: c.BytesOut,
+	}
+}
+
+func checkResult(r checker.Result) *CheckResult {
+	if r.Start.IsZero() {
+		return nil
+	}
+	return &CheckResult{OK: r.OK, Reason: r.Reason, At: r.Start, Seconds: r.Duration.Seconds(), Sample: r.Sample}
+}
+
+// Tally counts the real servers that are up, and all.
+func (d *Director) Tally() (up, all int) {
+	checks := d.opts.Checks.Snapshot()
+	for _, s := range checks {
+		if s.State == checker.Up {
+			up++
+		}
+	}
+	return up, len(checks)
+}
+
+func namesOf(cfg *config.Config) map[checker.ID]string {
+	out := map[checker.ID]string{}
+	for _, v := range cfg.Virtuals {
+		for _, r := range v.Reals {
+			out[watchID(table.Pair{Service: v.Service.ServiceKey, Real: r.Addr})] = v.Name
+		}
+	}
+	return out
+}
+
+// VirtualOf names the virtual service of a watch.
+func (d *Director) VirtualOf(id checker.ID) string { return d.view.Load().names[id] }
+
+// Active reports whether this director holds the addresses. A single one always
+// does.
+func (d *Director) Active() bool { return true }

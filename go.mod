@@ -1,0 +1,31 @@
+module github.com/ipvsd/ipvsd
+
+go 1.26.0
+
+require (
+	github.com/BurntSushi/toml v1.6.0 // the file; tells unknown keys
+	github.com/coreos/go-systemd/v22 v22.7.0 // sd_notify, watchdog, journal detection
+	github.com/google/go-cmp v0.7.0 // test diffs
+	github.com/moby/ipvs v1.1.0 // virtual services; the kernel API that the field knows
+	github.com/prometheus/client_golang v1.25.0 // metrics registry, Go and process collectors
+	github.com/prometheus/client_model v0.6.3 // its data model, for OpenMetrics
+	github.com/prometheus/common v0.72.0 // exposition format; the version client_golang asks for
+	github.com/sirupsen/logrus v1.10.2 // moby/ipvs's logger, silenced; off CVE-2025-65637
+	github.com/spf13/cobra v1.10.2 // commands and completions without templates in the binary
+	github.com/vishvananda/netlink v1.3.1 // addresses, links, generic netlink
+	go.uber.org/goleak v1.3.0 // no goroutine outlives a test
+	golang.org/x/sys v0.49.0 // raw sockets, sysctls, namespaces
+	golang.org/x/term v0.47.0 // status --watch
+	pgregory.net/rapid v1.3.0 // property tests of the plan
+)
+
+require (
+	github.com/beorn7/perks v1.0.1 // indirect
+	github.com/cespare/xxhash/v2 v2.3.0 // indirect
+	github.com/inconshreveable/mousetrap v1.1.0 // indirect
+	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
+	github.com/prometheus/procfs v0.22.0 // indirect
+	github.com/spf13/pflag v1.0.9 // indirect
+	github.com/vishvananda/netns v0.0.5 // indirect
+	google.golang.org/protobuf v1.36.12 // indirect
+)
