@@ -6,6 +6,7 @@ require (
 	github.com/BurntSushi/toml v1.6.0 // the file; tells unknown keys
 	github.com/coreos/go-systemd/v22 v22.7.0 // sd_notify, watchdog, journal detection
 	github.com/google/go-cmp v0.7.0 // test diffs
+	github.com/hashicorp/memberlist v0.7.0 // who exists; encrypted transport between directors
 	github.com/moby/ipvs v1.1.0 // virtual services; the kernel API that the field knows
 	github.com/prometheus/client_golang v1.25.0 // metrics registry, Go and process collectors
 	github.com/prometheus/client_model v0.6.3 // its data model, for OpenMetrics
@@ -22,10 +23,21 @@ require (
 require (
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
+	github.com/google/btree v1.1.3 // indirect
+	github.com/hashicorp/errwrap v1.1.0 // indirect
+	github.com/hashicorp/go-immutable-radix v1.3.1 // indirect
+	github.com/hashicorp/go-metrics v0.7.0 // indirect
+	github.com/hashicorp/go-msgpack/v2 v2.1.5 // indirect
+	github.com/hashicorp/go-multierror v1.1.1 // indirect
+	github.com/hashicorp/go-sockaddr v1.0.7 // indirect
+	github.com/hashicorp/golang-lru v1.0.2 // indirect
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
+	github.com/miekg/dns v1.1.73 // indirect
 	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
 	github.com/prometheus/procfs v0.22.0 // indirect
+	github.com/sean-/seed v0.0.0-20170313163322-e2103e2c3529 // indirect
 	github.com/spf13/pflag v1.0.9 // indirect
 	github.com/vishvananda/netns v0.0.5 // indirect
+	golang.org/x/net v0.59.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
 )

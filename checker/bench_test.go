@@ -100,9 +100,10 @@ func whole(b *testing.B, spec Spec) {
 		}
 	}})
 	var watches []Watch
+	target := loop(spec.Target)
 	for i := range 64 {
 		spec.Interval = tick
-		spec.Target = loop(spec.Target)(i)
+		spec.Target = target(i)
 		watches = append(watches, Watch{ID: ID(fmt.Sprint(i)), Spec: spec})
 	}
 	c.Set(watches)

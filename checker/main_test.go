@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"testing"
 	"time"
@@ -27,9 +28,9 @@ func TestMain(m *testing.M) {
 // serveForBench serves a small page on one port and takes connections without
 // ever answering on another, prints both, and ends with its standard input.
 func serveForBench() {
-	web, _ := net.Listen("tcp", "127.0.0.1:0")
-	mute, _ := net.Listen("tcp", "127.0.0.1:0")
-	fmt.Println(web.Addr(), mute.Addr())
+	web, _ := net.Listen("tcp", "0.0.0.0:0")
+	mute, _ := net.Listen("tcp", "0.0.0.0:0")
+	fmt.Println(addr(web), addr(mute))
 	go func() {
 		var held []net.Conn
 		for {
@@ -48,4 +49,9 @@ func serveForBench() {
 	}()
 	var b [1]byte
 	_, _ = os.Stdin.Read(b[:])
+}
+
+// addr is a listener's address as a client on this machine reaches it.
+func addr(l net.Listener) netip.AddrPort {
+	return netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(l.Addr().(*net.TCPAddr).Port))
 }

@@ -176,7 +176,7 @@ func (s *pingSocket) send(addr netip.Addr, e *echo) error {
 	if !s.v6 { // the kernel fills in that of IPv6
 		binary.BigEndian.PutUint16(b[2:], icmpChecksum(b[:]))
 	}
-	_, to, err := sockaddr(netip.AddrPortFrom(addr, 0))
+	to, err := pingAddr(addr)
 	if err != nil {
 		return err
 	}
@@ -184,6 +184,14 @@ func (s *pingSocket) send(addr netip.Addr, e *echo) error {
 		return cerr
 	}
 	return err
+}
+
+func pingAddr(addr netip.Addr) (unix.Sockaddr, error) {
+	if addr.Is4() {
+		return &unix.SockaddrInet4{Addr: addr.As4()}, nil
+	}
+	zone, err := zoneID(addr)
+	return &unix.SockaddrInet6{Addr: addr.As16(), ZoneId: zone}, err
 }
 
 // read hands out replies until the socket is closed.

@@ -126,7 +126,7 @@ func (s *schedule) connect(ctx context.Context, j *job) error {
 func (s *schedule) serve(ctx context.Context) {
 	r := s.reactor
 	for {
-		n, err := unix.EpollWait(r.epoll, r.events[:], 0)
+		n, err := rawEpoll(r.epoll, r.events[:])
 		if err == unix.EINTR {
 			continue
 		}
@@ -173,7 +173,7 @@ func (s *schedule) ask(ctx context.Context, j *job, now time.Duration) (done boo
 		return true
 	}
 	f.phase = waiting
-	n, err := unix.Write(f.fd, q)
+	n, err := rawWrite(f.fd, q)
 	switch {
 	case err != nil:
 		s.arrive(ctx, j, failed(err, waiting, j.spec.Timeout), now)
@@ -191,7 +191,7 @@ func (s *schedule) hear(ctx context.Context, j *job, ended bool, now time.Durati
 	f, buf := &j.flight, s.reactor.buf[:]
 	have := copy(buf, f.got)
 	for {
-		n, err := unix.Read(f.fd, buf[have:])
+		n, err := rawRead(f.fd, buf[have:])
 		switch {
 		case err == unix.EAGAIN || err == unix.EINTR:
 			f.got = append(f.got[:0], buf[:have]...)
@@ -258,7 +258,7 @@ func (s *schedule) arrive(ctx context.Context, j *job, r Result, now time.Durati
 	s.limits.remove(&f.limit)
 	if f.fd >= 0 {
 		s.reactor.flying[f.fd] = nil
-		_ = unix.Close(f.fd) // which also takes it out of epoll
+		rawClose(f.fd) // which also takes it out of epoll
 	}
 	f.fd, f.got = -1, nil
 	r.Start, r.Duration = s.begun.Add(f.begun), max(now-f.begun, 0)
@@ -272,7 +272,7 @@ func (s *schedule) land() {
 	}
 	for _, j := range s.reactor.flying {
 		if j != nil {
-			_ = unix.Close(j.flight.fd)
+			rawClose(j.flight.fd)
 		}
 	}
 	_ = s.reactor.file.Close()

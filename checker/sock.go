@@ -34,18 +34,22 @@ const (
 
 // dial creates a socket that doesn't block and begins to connect it.
 func dial(protocol int, target netip.AddrPort) (fd int, _ error) {
-	family, addr, err := sockaddr(target)
-	if err != nil {
-		return -1, err
+	family, zone := unix.AF_INET, uint32(0)
+	if addr := target.Addr().Unmap(); addr.Is6() {
+		family = unix.AF_INET6
+		var err error
+		if zone, err = zoneID(addr); err != nil {
+			return -1, err
+		}
 	}
-	fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, protocol)
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, protocol)
 	if err != nil {
 		return -1, &socketError{err}
 	}
 	if protocol != unix.IPPROTO_TCP {
 		linger(fd) // an ABORT instead of a shutdown that would wait for a dead peer
 	}
-	if err := unix.Connect(fd, addr); err != nil && err != unix.EINPROGRESS {
+	if err := rawConnect(fd, target, zone); err != nil && err != unix.EINPROGRESS {
 		_ = unix.Close(fd)
 		return -1, err
 	}
@@ -168,20 +172,16 @@ type socketError struct{ err error }
 func (e *socketError) Error() string { return fmt.Sprintf("open a socket: %v", e.err) }
 func (e *socketError) Unwrap() error { return e.err }
 
-func sockaddr(target netip.AddrPort) (family int, _ unix.Sockaddr, _ error) {
-	addr := target.Addr().Unmap()
-	if addr.Is4() {
-		return unix.AF_INET, &unix.SockaddrInet4{Port: int(target.Port()), Addr: addr.As4()}, nil
+// zoneID is the interface that a link-local address is on; 0 for others.
+func zoneID(addr netip.Addr) (uint32, error) {
+	if addr.Zone() == "" {
+		return 0, nil
 	}
-	sa := &unix.SockaddrInet6{Port: int(target.Port()), Addr: addr.As16()}
-	if zone := addr.Zone(); zone != "" {
-		link, err := net.InterfaceByName(zone)
-		if err != nil {
-			return 0, nil, fmt.Errorf("interface %s: %v", zone, err)
-		}
-		sa.ZoneId = uint32(link.Index)
+	link, err := net.InterfaceByName(addr.Zone())
+	if err != nil {
+		return 0, fmt.Errorf("interface %s: %v", addr.Zone(), err)
 	}
-	return unix.AF_INET6, sa, nil
+	return uint32(link.Index), nil
 }
 
 func addrPort(sa unix.Sockaddr) netip.AddrPort {

@@ -62,7 +62,7 @@ type Director struct {
 	started time.Time
 	reloads chan reload
 	pings   chan chan struct{}
-	first   chan struct{} // closed after the first programming
+	first   chan struct{} // closed after the first programming, failed steps or not
 	view    atomic.Pointer[view]
 }
 
@@ -88,7 +88,8 @@ func New(cfg *config.Config, opts Options) *Director {
 	return d
 }
 
-// Programmed is closed once the whole table was as wanted for the first time.
+// Programmed is closed once the table was programmed for the first time, as far
+// as the kernel took it: Status tells what it refused.
 func (d *Director) Programmed() <-chan struct{} { return d.first }
 
 // Reload hands a new file to the loop, which changes exactly what differs.

@@ -17,6 +17,7 @@ type loop struct {
 	*Director
 	cfg      *config.Config
 	pairs    map[table.Pair]checker.ID // the file's real servers, with the watch of each
+	verdicts Verdicts                  // as last heard
 	adopted  map[table.Pair]table.Real // what the kernel held when we first saw it
 	leaving  map[table.Pair]time.Time  // deadlines of those that left the file
 	retained int                       // how many the last round kept that the file doesn't name
@@ -131,7 +132,8 @@ func (l *loop) take(r reload) {
 // It fails only where no later round could succeed.
 func (l *loop) round(ctx context.Context, full bool) error {
 	checks := l.opts.Checks.Snapshot()
-	want := Desired(l.cfg, l.verdicts(checks), l.adopted)
+	l.hear(checks)
+	want := Desired(l.cfg, l.verdicts, l.adopted)
 	var keys []table.ServiceKey
 	if !full {
 		if keys = changed(l.want, want); len(keys) == 0 {
@@ -150,6 +152,9 @@ func (l *loop) round(ctx context.Context, full bool) error {
 		l.backoff = min(max(2*l.backoff, backoffMin), backoffMax)
 		l.kernel.Error = err.Error()
 		l.opts.Log.Error("kernel table is not as wanted", "err", err, "next", l.backoff)
+		if full && !errors.Is(err, errUnread) {
+			l.begun()
+		}
 	case full:
 		if l.backoff > 0 {
 			l.opts.Log.Info("kernel table is as wanted again")
@@ -157,20 +162,32 @@ func (l *loop) round(ctx context.Context, full bool) error {
 		l.backoff = 0
 		l.kernel.Error = ""
 		l.kernel.Synced = time.Now()
-		if !l.kernel.Programmed {
-			l.kernel.Programmed = true
-			close(l.first)
-		}
+		l.kernel.Programmed = true
+		l.begun()
 	}
 	l.publish()
 	return nil
 }
 
+// begun tells that the table was programmed once. A step that failed, such as
+// one virtual service whose scheduler the kernel lacks, holds that up no more
+// than it holds up the other services.
+func (l *loop) begun() {
+	select {
+	case <-l.first:
+	default:
+		close(l.first)
+	}
+}
+
+// errUnread is that the kernel's table could not be read, so nothing was done.
+var errUnread = errors.New("read the kernel's table")
+
 // converge brings the kernel to want, of all virtual services or of keys only.
 func (l *loop) converge(ctx context.Context, wanted Wanted, keys []table.ServiceKey, checks map[checker.ID]checker.Status) error {
-	have, err := l.opts.Kernel.Read(ctx, keys...)
+	have, err := l.read(ctx, wanted.State, keys)
 	if err != nil {
-		return fmt.Errorf("read the kernel's table: %w", err)
+		return fmt.Errorf("%w: %w", errUnread, err)
 	}
 	expect := l.expect
 	if keys != nil {
@@ -231,17 +248,52 @@ func (l *loop) converge(ctx context.Context, wanted Wanted, keys []table.Service
 	return nil
 }
 
-// verdicts reads the checker's states, and forgets what was adopted of a real
-// server that has one.
-func (l *loop) verdicts(checks map[checker.ID]checker.Status) Verdicts {
-	out := make(Verdicts, len(l.pairs))
-	for pair, id := range l.pairs {
-		if s := checks[id].State; s != checker.Unknown {
-			out[pair] = s
-			delete(l.adopted, pair)
+// read reads what a round compares: the virtual services of keys, or the whole
+// table, where counters are only asked of services with a real server that
+// nobody wants, because only those may have connections to finish.
+func (l *loop) read(ctx context.Context, want table.State, keys []table.ServiceKey) (table.Have, error) {
+	if keys != nil {
+		return l.opts.Kernel.Read(ctx, keys...)
+	}
+	state, err := l.opts.Kernel.ReadState(ctx)
+	if err != nil {
+		return table.Have{}, err
+	}
+	for key, held := range state {
+		if _, ok := want[key]; !ok && !l.record.has(key) {
+			continue // somebody else's
+		}
+		for addr := range held.Reals {
+			if _, ok := want[key].Reals[addr]; !ok {
+				keys = append(keys, key)
+				break
+			}
 		}
 	}
-	return out
+	if keys == nil {
+		return table.Have{State: state}, nil
+	}
+	have, err := l.opts.Kernel.Read(ctx, keys...)
+	have.State = state
+	return have, err
+}
+
+// hear reads the checker's verdicts, tells the new ones, and forgets what was
+// adopted of a real server that has one.
+func (l *loop) hear(checks map[checker.ID]checker.Status) {
+	verdicts := make(Verdicts, len(l.pairs))
+	var news []table.Pair
+	for pair, id := range l.pairs {
+		if s := checks[id].State; s != checker.Unknown {
+			verdicts[pair] = s
+			delete(l.adopted, pair)
+			if l.verdicts[pair] != s {
+				news = append(news, pair)
+			}
+		}
+	}
+	l.verdicts = verdicts
+	l.tellVerdicts(news, checks)
 }
 
 // mayLeave says whether a real server that nobody wants any more may finish its

@@ -93,10 +93,25 @@ func (r *record) write(keys map[table.ServiceKey]bool) error {
 	if err := os.MkdirAll(filepath.Dir(r.path), 0o755); err != nil {
 		return err
 	}
-	// The rename makes it whole or not at all, also over a power cut.
-	tmp := r.path + ".new"
-	if err := os.WriteFile(tmp, append(b, '\n'), 0o644); err != nil {
+	return replaceFile(r.path, append(b, '\n'))
+}
+
+// replaceFile makes the file whole or not at all, also over a power cut.
+func replaceFile(path string, content []byte) error {
+	tmp := path + ".new"
+	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
 		return err
 	}
-	return os.Rename(tmp, r.path)
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Sync()
+	}
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		return err
+	}
+	return os.Rename(tmp, path)
 }

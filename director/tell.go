@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"github.com/ipvsd/ipvsd/checker"
@@ -12,6 +13,24 @@ import (
 
 // tellAll is up to how many steps of one round the log names each by itself.
 const tellAll = 200
+
+// tellVerdicts logs which real servers are up or down now, and why.
+func (l *loop) tellVerdicts(news []table.Pair, checks map[checker.ID]checker.Status) {
+	if len(news) > tellAll {
+		l.opts.Log.Info("real servers have new verdicts", "count", len(news))
+		return
+	}
+	slices.SortFunc(news, table.Pair.Compare)
+	for _, pair := range news {
+		status := checks[l.pairs[pair]]
+		level := slog.LevelInfo
+		if status.State == checker.Down {
+			level = slog.LevelWarn
+		}
+		l.opts.Log.Log(context.Background(), level, "real server is "+status.State.String(),
+			"service", pair.Service.String(), "real", pair.Real.String(), "reason", status.Last.Reason)
+	}
+}
 
 // tell logs what was done to the kernel and why.
 func (l *loop) tell(done []table.Step, checks map[checker.ID]checker.Status, repairs map[table.Pair]string) {

@@ -28,14 +28,14 @@ func newDemoCommand(e *env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "Play a web farm on this machine: servers die and return, a client counts",
-		Long: `Builds a small web farm: a client, a director and three web servers (nginx), each
-a host of its own in a network of its own. Where this kernel has no IPVS, or you
-are not root, that happens in a kernel that is an ordinary process (Debian's
-user-mode-linux). Nothing on this machine is changed, and nothing stays.
+		Long: `Builds a small web farm: a client, a director and three web servers (nginx),
+each a host of its own in a network of its own. Where this kernel has no IPVS,
+or you are not root, that happens in a kernel that is an ordinary process
+(Debian's user-mode-linux). Nothing on this machine is changed, nothing stays.
 
-The client opens a connection every 20 ms. Meanwhile one web server is killed, the
-test page of another is broken, both come back, and the director itself is killed
-and started again. At the end you see what the client saw.
+The client opens a connection every 20 ms. Meanwhile one web server is killed,
+the test page of another is broken, both come back, and the director itself is
+killed and started again. At the end you see what the client saw.
 
 Exit status: 0 all went as it should, 1 something didn't.`,
 		Args: cobra.NoArgs,

@@ -23,6 +23,9 @@ import (
 // copies them out in one call where a netlink dump takes two and describes
 // every number. That interface knows neither IPv6 nor tunnels nor 64-bit
 // counters; services that may have those are dumped.
+//
+// The answer must not be changed: it shares with the next ones what stays the
+// same, which is everything as a rule.
 func (t *Table) ReadState(ctx context.Context) (table.State, error) {
 	if err := t.reading.take(ctx); err != nil {
 		return nil, fmt.Errorf("read the table: %w", err)
@@ -42,12 +45,14 @@ func (t *Table) ReadState(ctx context.Context) (table.State, error) {
 const audit = 60
 
 func (r *reader) state(ctx context.Context) (table.State, error) {
-	r.glances++
-	if r.glances%audit == 1 || r.sockopt.broken {
-		have, err := r.read(ctx, nil)
-		return have.State, err
+	glance := r.glance
+	if r.glances++; r.glances%audit == 1 {
+		glance = func(ctx context.Context) (table.Have, error) { return r.attempt(ctx, nil) }
 	}
-	have, err := r.retried(ctx, func() (table.Have, error) { return r.glance(ctx) })
+	have, err := r.retried(ctx, func() (table.Have, error) { return glance(ctx) })
+	if err == nil {
+		r.last = have.State
+	}
 	return have.State, err
 }
 
@@ -55,26 +60,27 @@ func (r *reader) glance(ctx context.Context) (table.Have, error) {
 	if err := r.ensure(ctx); err != nil {
 		return table.Have{}, err
 	}
-	have, err := r.services(ctx, 0)
+	have, err := r.services(ctx, table.Have{State: make(table.State, len(r.keys))})
 	if err != nil {
 		return have, err
 	}
 	for _, k := range r.keys {
-		reals, ok := map[netip.AddrPort]table.Real(nil), false
+		if err := ctx.Err(); err != nil {
+			return have, err
+		}
 		if k.Family == table.IPv4 && !r.mixed.has(k) {
-			reals, ok = r.sockopt.reals(k)
-		}
-		if !ok {
-			if err := r.realsOf(ctx, &have, k); err != nil {
-				return have, fmt.Errorf("real servers of %s: %w", k, err)
+			if reals, ok := r.sockopt.reals(k, r.last[k].Reals); ok {
+				e := have.State[k]
+				e.Reals = reals
+				have.State[k] = e
+				continue
 			}
-			continue
 		}
-		e := have.State[k]
-		e.Reals = reals
-		have.State[k] = e
+		if err := r.realsOf(ctx, &have, k); err != nil {
+			return have, fmt.Errorf("real servers of %s: %w", k, err)
+		}
 	}
-	return have, ctx.Err()
+	return have, nil
 }
 
 // mixed remembers the IPv4 services that were seen with a real server of IPv6.
@@ -146,8 +152,9 @@ func (s *sockopt) close() error {
 }
 
 // reals returns the real servers of an IPv4 service, and whether that is all
-// there is to say of them; else they have to be dumped.
-func (s *sockopt) reals(k table.ServiceKey) (map[netip.AddrPort]table.Real, bool) {
+// there is to say of them; else they have to be dumped. Where they are what
+// they were, that is the answer.
+func (s *sockopt) reals(k table.ServiceKey, last map[netip.AddrPort]table.Real) (map[netip.AddrPort]table.Real, bool) {
 	const head, entry = unsafe.Sizeof(getDestsHead{}), unsafe.Sizeof(destEntry{})
 	for n := max(32, s.room()); ; n *= 2 {
 		s.grow(n)
@@ -164,30 +171,49 @@ func (s *sockopt) reals(k table.ServiceKey) (map[netip.AddrPort]table.Real, bool
 		if used == n {
 			continue
 		}
-		reals, ok := convert(es[:used])
+		reals, ok := convert(es[:used], last)
 		clear(s.buf[:(head+uintptr(used)*entry+7)/8])
 		// None may also mean that the service isn't there any more.
 		return reals, ok && used > 0
 	}
 }
 
-func convert(es []destEntry) (map[netip.AddrPort]table.Real, bool) {
-	reals := make(map[netip.AddrPort]table.Real, len(es))
+// convert makes a map of the entries, or takes the last one if that is it. It
+// isn't ok where a tunnel is among them: of which type isn't said, and IPv6
+// ones are left out.
+func convert(es []destEntry, last map[netip.AddrPort]table.Real) (reals map[netip.AddrPort]table.Real, ok bool) {
+	same := len(es) == len(last)
 	for i := range es {
-		e := &es[i]
-		var addr [4]byte
-		native.PutUint32(addr[:], e.addr)
-		r := table.Real{
-			Addr:    netip.AddrPortFrom(netip.AddrFrom4(addr), networkOrder(e.port)),
-			Forward: table.Forward(e.flags & forwardMask),
-			Weight:  e.weight, Upper: e.upper, Lower: e.lower,
-		}
+		r := es[i].real()
 		if r.Forward == table.Tun {
-			return nil, false // of which type isn't said, and IPv6 ones are left out
+			return nil, false
+		}
+		if same = same && last[r.Addr] == r; !same {
+			break
+		}
+	}
+	if same {
+		return last, true
+	}
+	reals = make(map[netip.AddrPort]table.Real, len(es))
+	for i := range es {
+		r := es[i].real()
+		if r.Forward == table.Tun {
+			return nil, false
 		}
 		reals[r.Addr] = r
 	}
 	return reals, true
+}
+
+func (e *destEntry) real() table.Real {
+	var addr [4]byte
+	native.PutUint32(addr[:], e.addr)
+	return table.Real{
+		Addr:    netip.AddrPortFrom(netip.AddrFrom4(addr), networkOrder(e.port)),
+		Forward: table.Forward(e.flags & forwardMask),
+		Weight:  e.weight, Upper: e.upper, Lower: e.lower,
+	}
 }
 
 // networkOrder turns a port in network order into its number, and back.

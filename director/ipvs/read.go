@@ -20,6 +20,7 @@ type reader struct {
 
 	sockopt sockopt // see ReadState
 	glances int
+	last    table.State // what the last ReadState answered
 	mixed   *mixed
 }
 
@@ -54,9 +55,6 @@ func (r *reader) retried(ctx context.Context, read func() (table.Have, error)) (
 		}
 		have, err = read()
 	}
-	if err == nil {
-		err = ctx.Err()
-	}
 	if err != nil {
 		return table.Have{}, cure(plain(err), "")
 	}
@@ -70,7 +68,7 @@ func (r *reader) attempt(ctx context.Context, only []table.ServiceKey) (table.Ha
 	var have table.Have
 	var err error
 	if len(only) == 0 {
-		have, err = r.services(ctx, r.reals)
+		have, err = r.services(ctx, newHave(len(r.keys), r.reals))
 	} else {
 		have, err = r.named(ctx, only)
 	}
@@ -78,6 +76,9 @@ func (r *reader) attempt(ctx context.Context, only []table.ServiceKey) (table.Ha
 		return table.Have{}, err
 	}
 	for _, k := range r.keys {
+		if err := ctx.Err(); err != nil {
+			return table.Have{}, err
+		}
 		if err := r.realsOf(ctx, &have, k); err != nil {
 			return table.Have{}, fmt.Errorf("real servers of %s: %w", k, err)
 		}
@@ -96,12 +97,12 @@ func newHave(services, reals int) table.Have {
 	}
 }
 
-// services dumps all services, without their real servers, for the counters of
-// which it makes room.
-func (r *reader) services(ctx context.Context, reals int) (table.Have, error) {
+// services dumps all services into have, without their real servers.
+func (r *reader) services(ctx context.Context, have table.Have) (table.Have, error) {
 	for range rereads {
-		have := newHave(len(r.keys), reals)
 		r.keys = r.keys[:0]
+		clear(have.State)
+		clear(have.Services)
 		at := r.begin(r.family, cmdGetService, unix.NLM_F_DUMP)
 		r.end(at)
 		err := r.dump(ctx, func(body []byte) error { return r.service(&have, body) })
@@ -154,7 +155,9 @@ func (r *reader) service(have *table.Have, body []byte) error {
 	}
 	r.keys = append(r.keys, s.ServiceKey)
 	have.State[s.ServiceKey] = table.Entry{Service: s}
-	have.Services[s.ServiceKey] = counters
+	if have.Services != nil {
+		have.Services[s.ServiceKey] = counters
+	}
 	return nil
 }
 
@@ -170,7 +173,7 @@ func (r *reader) realsOf(ctx context.Context, have *table.Have, k table.ServiceK
 		r.end(at)
 		err = r.dump(ctx, r.piece)
 	}
-	if err == nil && len(r.pieces) == 0 && ctx.Err() == nil {
+	if err == nil && len(r.pieces) == 0 {
 		err = r.oneService(ctx, k, func([]byte) error { return nil })
 		if errors.Is(err, errGone) {
 			delete(have.State, k)
@@ -187,7 +190,9 @@ func (r *reader) realsOf(ctx context.Context, have *table.Have, k table.ServiceK
 		p := &r.pieces[i]
 		r.mixed.note(k, p.real.Addr)
 		e.Reals[p.real.Addr] = p.real
-		have.Reals[table.Pair{Service: k, Real: p.real.Addr}] = p.counters
+		if have.Reals != nil {
+			have.Reals[table.Pair{Service: k, Real: p.real.Addr}] = p.counters
+		}
 	}
 	have.State[k] = e
 	return nil

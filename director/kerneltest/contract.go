@@ -16,7 +16,7 @@ import (
 )
 
 // Subject is what the contract is about: a kernel's IPVS table. ReadState is
-// Read of everything without the counters.
+// Read of everything without the counters, and its answer must not be changed.
 type Subject interface {
 	Read(ctx context.Context, only ...table.ServiceKey) (table.Have, error)
 	ReadState(ctx context.Context) (table.State, error)
@@ -50,6 +50,7 @@ func Contract(t *testing.T, newKernel func(t *testing.T) Subject) {
 		{"counters of the unused", testCounters},
 		{"ended context", testEnded},
 		{"apply twice", testTwice},
+		{"answers stay", testAnswersStay},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, newKernel(t)) })
 	}
@@ -267,6 +268,32 @@ func testTwice(t *testing.T, k Subject) {
 	if len(again) > 0 {
 		t.Errorf("a table that is as wanted has a plan: %v", again)
 	}
+}
+
+// testAnswersStay: an answer is a snapshot, whatever happens to the table after
+// it. What ReadState answers may be shared with its next answers, so it must
+// not be changed; what Read answers is the caller's.
+func testAnswersStay(t *testing.T, k Subject) {
+	first := state(entry(service(web4), real(web4, 1), real(web4, 2)), entry(service(web6), real(web6, 1)))
+	second := state(entry(service(web4), real(web4, 1, func(r *table.Real) { r.Weight = 7 })), entry(service(web6)))
+	mustDo(t, k, add(first)...)
+	for range 3 { // the same answer several times may come from another place
+		mustHold(t, k, first)
+	}
+	have := mustRead(t, k).State
+	alone, err := k.ReadState(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustDo(t, k, table.Plan(first, second, func(table.ServiceKey) bool { return true })...)
+	mustHold(t, k, second)
+	for _, before := range []table.State{have, alone} {
+		if d := Diff(first, before); d != "" {
+			t.Errorf("an answer changed afterwards (-want +got):\n%s", d)
+		}
+	}
+	clear(have)
+	mustHold(t, k, second)
 }
 
 func testPartialRead(t *testing.T, k Subject) {

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ipvsd/ipvsd/director/ipvs"
+	"github.com/ipvsd/ipvsd/test/lab"
+)
+
+// benchDeath kills the web server and times how long it stays in: in all, and
+// after the check that failed, which is over when the refusal (RST) arrives.
+func benchDeath(b *bench) {
+	s := b.site()
+	kernel := s.kernel()
+	web := s.node.Web(":80", "web")
+	web.Page(page, 200, "Test Page\n")
+
+	p := s.ipvsd(small)
+	after, total := s.deaths(kernel, p, web, rounds)
+	s.end(p)
+	b.report.row(row{
+		what: "dead server out, after its failed check", ours: ms(after), bar: "≤ 50 ms", pass: after <= 50*time.Millisecond,
+	})
+
+	many := small
+	many.extra = offServices(s)
+	p = s.ipvsd(many)
+	afterBig, _ := s.deaths(kernel, p, web, rounds)
+	s.end(p)
+	b.report.row(row{
+		what: "  beside 1,000 × 10", ours: ms(afterBig), bar: "≤ 50 ms", pass: afterBig <= 50*time.Millisecond,
+	})
+
+	p = s.keepalived(small)
+	kaAfter, ka := s.deaths(kernel, p, web, 3)
+	s.end(p)
+	p = s.ldirectord(small)
+	ldAfter, ld := s.deaths(kernel, p, web, 3)
+	s.end(p)
+	for _, peer := range []struct {
+		name         string
+		after, total time.Duration
+	}{{"keepalived", kaAfter, ka}, {"ldirectord", ldAfter, ld}} {
+		b.report.row(row{what: "  after its failed check", ours: ms(after), peer: peer.name + " " + ms(peer.after), ratio: quotient(after, peer.after)})
+		b.report.row(row{what: "  from its death, checked every 2 s", ours: ms(total), peer: peer.name + " " + ms(peer.total), ratio: quotient(total, peer.total)})
+	}
+}
+
+// offServices are 1,000 × 10 more that nobody checks.
+func offServices(s *site) string {
+	var b strings.Builder
+	for i := range big.virtuals {
+		at := big.vip(i + 1)
+		fmt.Fprintf(&b, "[[virtual]]\naddress = %q\nscheduler = \"rr\"\nforward = \"nat\"\n[virtual.check]\ntype = \"on\"\n", at)
+		for j := range big.reals {
+			fmt.Fprintf(&b, "[[virtual.real]]\naddress = %q\n", big.real(i+10, j))
+		}
+	}
+	return b.String()
+}
+
+// deaths kills the web server n times and returns the median times. Both real
+// servers are the same web server: the first that is out counts.
+func (s *site) deaths(kernel *ipvs.Table, p *lab.Proc, web *lab.Web, n int) (after, total time.Duration) {
+	var afters, totals []time.Duration
+	in := func(n int) func() bool { return func() bool { return s.serving(kernel, small.key(0)) == n } }
+	for i := range n {
+		s.within(60*time.Second, "real servers in", time.Now(), in(2))
+		// At any moment of the interval.
+		time.Sleep(small.interval/2 + time.Duration(i)*small.interval/time.Duration(n))
+		refusals := s.director.Capture(refused)
+		start := time.Now()
+		web.Close()
+		all := s.within(30*time.Second, "the dead server out", start, func() bool { return s.serving(kernel, small.key(0)) < 2 })
+		frames := refusals.Stop()
+		web.Reopen()
+		if len(frames) == 0 {
+			s.b.stage.Fatalf("out, but no check was refused\n%s", p.Output())
+		}
+		totals = append(totals, all)
+		afters = append(afters, max(start.Add(all).Sub(frames[0].Time), 0))
+	}
+	return median(afters), median(totals)
+}
+
+// refused lets RSTs from port 80 through.
+func refused(f []byte) bool {
+	const ethernet, tcp, rst = 14, 6, 4
+	if len(f) < ethernet+40 || binary.BigEndian.Uint16(f[12:]) != 0x0800 || f[ethernet+9] != tcp {
+		return false
+	}
+	segment := f[ethernet+4*int(f[ethernet]&15):]
+	return len(segment) >= 20 && binary.BigEndian.Uint16(segment) == 80 && segment[13]&rst != 0
+}
