@@ -2,27 +2,29 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 GO ?= go
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+RELEASE := 0.1.0
+VERSION ?= $(RELEASE)+git.$(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 TOOL := $(GO) tool -modfile=tools/go.mod
 # These run inside the lab kernel by themselves (their TestMain boots it).
-LAB := ./test/lab ./test/scenario ./director/ipvs ./cluster/vip/viplab
+LAB := ./test/... ./director/ipvs/... ./cluster/vip/viplab
 LAB_PACKAGES = $(shell $(GO) list $(LAB))
 FAST_PACKAGES = $(filter-out $(LAB_PACKAGES),$(shell $(GO) list ./...))
 DEPS_RUN := user-mode-linux iproute2 nginx-light
-DEPS_TEST := $(DEPS_RUN) ipvsadm iptables lksctp-tools curl
+# The race detector needs a C compiler.
+DEPS_TEST := $(DEPS_RUN) ipvsadm iptables lksctp-tools curl gcc libc6-dev
 
 export CGO_ENABLED ?= 0
 
-.PHONY: all build check test demo bench package clean deps-run deps-test deps-bench
+.PHONY: all build check test demo bench package clean need-go deps-run deps-test deps-bench
 
 all: build
 
-build:
+build: need-go
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ipvsd ./cmd/ipvsd
 
 # Formatting, vet, staticcheck, tidy modules, and the arrows between packages.
-check:
+check: need-go
 	@unformatted="$$($(TOOL) gofumpt -l .)"; [ -z "$$unformatted" ] || { echo "not formatted by gofumpt: $$unformatted"; exit 1; }
 	$(GO) vet ./...
 	$(TOOL) staticcheck ./...
@@ -40,10 +42,14 @@ bench: deps-bench build
 	test/bench/run
 
 package: build
-	$(TOOL) nfpm package --config deploy/nfpm.yaml --packager deb --target dist/
+	mkdir -p dist
+	VERSION='$(VERSION)' $(TOOL) nfpm package --config deploy/nfpm.yaml --packager deb --target dist/
 
 clean:
 	rm -rf bin dist
+
+need-go:
+	@command -v $(GO) >/dev/null || { echo 'ipvsd: building needs Go 1.26 or newer, and there is no go in PATH; see https://go.dev/doc/install'; exit 1; }
 
 deps-run: ; @deploy/deps $(DEPS_RUN)
 deps-test: ; @deploy/deps $(DEPS_TEST)
