@@ -23,7 +23,8 @@ var (
 type answer struct {
 	memory memory // for an answer that is there already
 	src    io.Reader
-	left   int // bytes that may still be read from src
+	err    error // of src: net/http may swallow it after half a line
+	left   int   // bytes that may still be read from src
 	got    int
 	buf    *bufio.Reader
 	peek   [maxSample]byte // the first bytes, whatever they are
@@ -37,7 +38,7 @@ var answers = sync.Pool{New: func() any {
 }}
 
 func (a *answer) from(src io.Reader) {
-	a.src, a.left, a.got, a.size, a.body = src, maxHead, 0, 0, a.body[:0]
+	a.src, a.err, a.left, a.got, a.size, a.body = src, nil, maxHead, 0, 0, a.body[:0]
 	a.buf.Reset(a)
 }
 
@@ -54,6 +55,7 @@ func (a *answer) release() {
 // Read implements io.Reader below the buffer: it is where the bounds are.
 func (a *answer) Read(p []byte) (int, error) {
 	if a.left <= 0 {
+		a.err = errTooLong
 		return 0, errTooLong
 	}
 	n, err := a.src.Read(p[:min(len(p), a.left)])
@@ -62,6 +64,7 @@ func (a *answer) Read(p []byte) (int, error) {
 	}
 	a.got += n
 	a.left -= n
+	a.err = err
 	return n, err
 }
 

@@ -122,7 +122,7 @@ func plain(b *testing.B, spec Spec) {
 	env := newEnv()
 	defer env.close()
 	for range 8 {
-		p, err := compile(spec.normal(), env, map[string]*regexp.Regexp{})
+		p, err := compile(ptr(spec.normal()), env, map[string]*regexp.Regexp{})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -142,7 +142,7 @@ func BenchmarkHTTP(b *testing.B) {
 	spec := Spec{Type: HTTP, Target: srv.web, Interval: time.Second, Timeout: 5 * time.Second, Request: "/index.html", Receive: "Test Page"}
 	b.Run("ours", func(b *testing.B) { whole(b, spec) })
 	b.Run("goroutine", func(b *testing.B) { plain(b, spec) }) // what a check costs that the owner does not carry
-	request := requestBytes(spec.normal())
+	request := requestBytes(ptr(spec.normal()))
 	b.Run("raw", func(b *testing.B) { // blocking calls and nothing else: the floor
 		perCheck(b, func() {
 			if err := rawExchange(srv.web, request); err != nil {
@@ -308,6 +308,10 @@ func watchForBench(b *testing.B, n int, target func(int) netip.AddrPort, interva
 	}
 	cpu, span := cpuTime()-before, time.Since(from)
 	checks := good.Load() + bad.Load() - ran
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	b.ReportMetric(float64(m.HeapAlloc)/1e6, "heap-MB")
 	cancel()
 	<-done
 	slices.Sort(late)

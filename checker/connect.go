@@ -10,12 +10,12 @@ import (
 
 // connectProbe makes a handshake, TCP or SCTP, and breaks the connection off.
 type connectProbe struct {
-	spec     Spec
+	spec     *Spec
 	protocol int
 	look     func(fd int) error
 }
 
-func newConnectProbe(spec Spec) *connectProbe {
+func newConnectProbe(spec *Spec) *connectProbe {
 	p := &connectProbe{spec: spec, protocol: unix.IPPROTO_TCP, look: lookTCP}
 	if spec.Protocol == "sctp" {
 		p.protocol, p.look = unix.IPPROTO_SCTP, lookSCTP

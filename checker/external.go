@@ -25,13 +25,13 @@ const (
 
 // commandProbe runs a command: exit status 0 is up, everything else down.
 type commandProbe struct {
-	spec Spec
+	spec *Spec
 	argv []string
 }
 
 // newCommandProbe adds the four arguments that ldirectord passes to those of
 // the command itself.
-func newCommandProbe(spec Spec) *commandProbe {
+func newCommandProbe(spec *Spec) *commandProbe {
 	real := spec.Target.Addr().Unmap()
 	host := real.String()
 	if real.Is6() {

@@ -24,9 +24,9 @@ const userAgent = "ipvsd (health check)"
 // to net/http, which knows chunks and odd headers. What needs more than one
 // exchange (redirects) is done by net/http altogether: see follow.go.
 type httpProbe struct {
-	spec    Spec
+	spec    *Spec
 	request []byte
-	asked   *http.Request // tells http.ReadResponse the method
+	asked   *http.Request // nil, or tells http.ReadResponse of a HEAD
 	status  statusSet
 	receive *regexp.Regexp // nil: anything
 	tls     *tlsClient     // nil: plain
@@ -37,8 +37,11 @@ type httpProbe struct {
 	last   string // the sample of the answer before
 }
 
-func newHTTPProbe(spec Spec, roots *roots, compiled map[string]*regexp.Regexp) (probe, error) {
-	p := &httpProbe{spec: spec, asked: &http.Request{Method: spec.Method}}
+func newHTTPProbe(spec *Spec, roots *roots, compiled map[string]*regexp.Regexp) (probe, error) {
+	p := &httpProbe{spec: spec}
+	if spec.Method == http.MethodHead {
+		p.asked = &http.Request{Method: http.MethodHead}
+	}
 	var err error
 	if p.status, err = parseStatus(spec.Status); err != nil {
 		return nil, err
@@ -62,7 +65,7 @@ func newHTTPProbe(spec Spec, roots *roots, compiled map[string]*regexp.Regexp) (
 }
 
 // requestBytes is the request as it goes over the wire.
-func requestBytes(spec Spec) []byte {
+func requestBytes(spec *Spec) []byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\n", spec.Method, spec.Request, spec.host())
 	own := "\n" + strings.ToLower(spec.Headers)
@@ -86,7 +89,7 @@ func requestBytes(spec Spec) []byte {
 
 // host is the Host header: the virtual host, else the target's address, with
 // its port unless that is the scheme's own.
-func (s Spec) host() string {
+func (s *Spec) host() string {
 	if s.VirtualHost != "" {
 		return s.VirtualHost
 	}
@@ -121,7 +124,11 @@ func (p *httpProbe) check(ctx context.Context, t *transcript) Result {
 	if err != nil {
 		return failed(err, s.phase, p.spec.Timeout)
 	}
-	return p.hear(src, waiting, t)
+	r := p.hear(src, waiting, t)
+	if !r.OK {
+		_ = s.raw.Control(func(fd uintptr) { linger(int(fd)) })
+	}
+	return r
 }
 
 // ask sends the request and returns where the answer comes from.
@@ -172,12 +179,11 @@ func (p *httpProbe) read(a *answer, at phase, t *transcript) Result {
 
 // noHead says why there is no answer to judge.
 func (p *httpProbe) noHead(err error, a *answer, at phase) Result {
-	ended := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
-	switch {
-	case a.got > 0:
+	if a.err != nil {
+		err = a.err
+	}
+	if a.got > 0 {
 		at = reading
-	case ended:
-		err = io.EOF
 	}
 	r := failed(err, at, p.spec.Timeout)
 	r.Sample = a.start()

@@ -2,6 +2,7 @@ package checker
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -32,14 +33,16 @@ func serveForBench() {
 	mute, _ := net.Listen("tcp", "0.0.0.0:0")
 	fmt.Println(addr(web), addr(mute))
 	go func() {
-		var held []net.Conn
 		for {
 			conn, err := mute.Accept()
 			if err != nil {
 				time.Sleep(time.Millisecond)
 				continue
 			}
-			held = append(held, conn)
+			go func() {
+				_, _ = io.Copy(io.Discard, conn)
+				_ = conn.Close()
+			}()
 		}
 	}()
 	go func() {
@@ -55,3 +58,5 @@ func serveForBench() {
 func addr(l net.Listener) netip.AddrPort {
 	return netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(l.Addr().(*net.TCPAddr).Port))
 }
+
+func ptr[T any](v T) *T { return &v }

@@ -13,13 +13,13 @@ import (
 // pingProbe sends ICMP echo requests until one is answered: a lost packet is no
 // dead server.
 type pingProbe struct {
-	spec  Spec
+	spec  *Spec
 	pings *pinger
 	every time.Duration // between two requests
 	ok    string
 }
 
-func newPingProbe(spec Spec, pings *pinger) *pingProbe {
+func newPingProbe(spec *Spec, pings *pinger) *pingProbe {
 	p := &pingProbe{spec: spec, pings: pings, every: min(spec.Timeout/3, time.Second), ok: "echo reply"}
 	if spec.Type == Connect {
 		p.ok = "echo reply (UDP has no handshake: a ping instead)"

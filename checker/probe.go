@@ -45,9 +45,9 @@ func newEnv() *env { return &env{roots: newRoots(), pings: newPinger()} }
 
 func (e *env) close() { e.pings.close() }
 
-// compile prepares the probe of a normal Spec. compiled holds the patterns that
+// compile prepares the probe of a normal Spec, which it keeps. compiled holds the patterns that
 // are there already.
-func compile(spec Spec, env *env, compiled map[string]*regexp.Regexp) (probe, error) {
+func compile(spec *Spec, env *env, compiled map[string]*regexp.Regexp) (probe, error) {
 	switch spec.Type {
 	case Connect:
 		if spec.Protocol == "udp" {
@@ -89,7 +89,7 @@ func Once(ctx context.Context, spec Spec, w io.Writer) Result {
 	default:
 		env := newEnv()
 		defer env.close()
-		p, err := compile(spec, env, map[string]*regexp.Regexp{})
+		p, err := compile(&spec, env, map[string]*regexp.Regexp{})
 		if err != nil {
 			r = void(err.Error())
 			break

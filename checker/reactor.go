@@ -43,6 +43,7 @@ type reactor struct {
 	conn   syscall.RawConn
 	flying []*job // by descriptor
 	events [128]unix.EpollEvent
+	parted []int // descriptors to close at the next tick
 	buf    [quickSize]byte
 }
 
@@ -54,6 +55,7 @@ type flight struct {
 	phase  phase
 	got    []byte // of the answer, if it comes in pieces
 	pieces int
+	ended  bool // the other side has
 }
 
 func newReactor() (*reactor, error) {
@@ -88,7 +90,7 @@ func (r *reactor) wait(ctx context.Context, ready chan<- struct{}) {
 // launch begins a check that the owner carries.
 func (s *schedule) launch(ctx context.Context, j *job) {
 	f := &j.flight
-	f.begun, f.phase, f.pieces = s.now(), connecting, 0
+	f.begun, f.phase, f.pieces, f.ended = s.now(), connecting, 0, false
 	if err := s.connect(ctx, j); err != nil {
 		s.arrive(ctx, j, failed(err, connecting, j.spec.Timeout), s.now())
 		return
@@ -158,7 +160,8 @@ func (s *schedule) carry(ctx context.Context, j *job, events uint32, now time.Du
 		}
 	}
 	if events&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLERR|unix.EPOLLHUP) != 0 {
-		s.hear(ctx, j, events&(unix.EPOLLRDHUP|unix.EPOLLERR|unix.EPOLLHUP) != 0, now)
+		f.ended = f.ended || events&(unix.EPOLLRDHUP|unix.EPOLLERR|unix.EPOLLHUP) != 0
+		s.hear(ctx, j, now)
 	}
 }
 
@@ -187,7 +190,7 @@ func (s *schedule) ask(ctx context.Context, j *job, now time.Duration) (done boo
 
 // hear reads what is there. Only when the other side has ended does it read
 // again to see the end: otherwise the next piece wakes us.
-func (s *schedule) hear(ctx context.Context, j *job, ended bool, now time.Duration) {
+func (s *schedule) hear(ctx context.Context, j *job, now time.Duration) {
 	f, buf := &j.flight, s.reactor.buf[:]
 	have := copy(buf, f.got)
 	for {
@@ -212,7 +215,7 @@ func (s *schedule) hear(ctx context.Context, j *job, ended bool, now time.Durati
 		case have == len(buf) || f.pieces > quickPieces:
 			s.hand(ctx, j, append([]byte(nil), buf[:have]...))
 			return
-		case !ended:
+		case !f.ended:
 			f.got = append(f.got[:0], buf[:have]...)
 			return
 		}
@@ -240,6 +243,9 @@ func (s *schedule) hand(ctx context.Context, j *job, begun []byte) {
 			r = q.proceed(conn, begun)
 			stop()
 		}
+		if !r.OK {
+			_ = conn.raw.Control(func(fd uintptr) { linger(int(fd)) })
+		}
 		r.Start, r.Duration = start, time.Since(start)
 		return r
 	})
@@ -258,11 +264,35 @@ func (s *schedule) arrive(ctx context.Context, j *job, r Result, now time.Durati
 	s.limits.remove(&f.limit)
 	if f.fd >= 0 {
 		s.reactor.flying[f.fd] = nil
-		rawClose(f.fd) // which also takes it out of epoll
+		s.reactor.part(f, r.OK)
 	}
 	f.fd, f.got = -1, nil
 	r.Start, r.Duration = s.begun.Add(f.begun), max(now-f.begun, 0)
 	s.finish(ctx, outcome{j, r})
+}
+
+// part closes a check's socket, which also takes it out of epoll. Who closes
+// first keeps the connection in TIME_WAIT for a minute: at thousands of checks a
+// second that should be the servers, each its own. Their end is on its way when
+// the answer is complete, so we wait for it until the next tick with work. Where the check failed we
+// don't wait for anything.
+func (r *reactor) part(f *flight, ok bool) {
+	switch {
+	case ok && f.phase == reading && !f.ended:
+		r.parted = append(r.parted, f.fd)
+		return
+	case !ok && f.phase != connecting && !f.ended:
+		linger(f.fd)
+	}
+	rawClose(f.fd)
+}
+
+// closeParted closes the sockets that were to wait a moment.
+func (r *reactor) closeParted() {
+	for _, fd := range r.parted {
+		rawClose(fd)
+	}
+	r.parted = r.parted[:0]
 }
 
 // land closes what is in flight when the schedule ends.
@@ -275,6 +305,7 @@ func (s *schedule) land() {
 			rawClose(j.flight.fd)
 		}
 	}
+	s.reactor.closeParted()
 	_ = s.reactor.file.Close()
 }
 

@@ -62,19 +62,26 @@ func sample(b []byte, last string) string {
 		return last
 	}
 	var s strings.Builder
+	blank := false
 	for len(b) > 0 {
 		r, n := utf8.DecodeRune(b)
 		switch {
-		case r == '\n' || r == '\r' || r == '\t':
-			s.WriteByte(' ')
+		case r == '\n' || r == '\r' || r == '\t' || r == ' ': // one blank for all in a row
+			if !blank {
+				s.WriteByte(' ')
+			}
+			blank = true
+			b = b[n:]
+			continue
 		case r == utf8.RuneError || !unicode.IsPrint(r):
 			s.WriteByte('.')
 		default:
 			s.Write(b[:n])
 		}
+		blank = false
 		b = b[n:]
 	}
-	out := strings.TrimRight(s.String(), " ")
+	out := strings.TrimSpace(s.String())
 	if out == last {
 		return last
 	}

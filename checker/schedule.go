@@ -106,6 +106,9 @@ func (s *schedule) sleep(timer *time.Timer) {
 // never pile up.
 func (s *schedule) fire(ctx context.Context) {
 	now := s.now()
+	if s.reactor != nil {
+		s.reactor.closeParted()
+	}
 	s.due = s.limits.advance(int64(now/tick), s.due[:0])
 	for _, j := range s.due {
 		s.expire(ctx, j)
@@ -186,7 +189,10 @@ func (s *schedule) finish(ctx context.Context, o outcome) {
 	}
 	changed := false
 	for _, w := range j.watches {
-		changed = s.apply(w, o.result) || changed
+		if s.opts.Observe != nil {
+			s.opts.Observe(w.id, o.result)
+		}
+		changed = apply(w, o.result) || changed
 	}
 	if changed {
 		s.tell()
@@ -214,10 +220,7 @@ func (s *schedule) advance(ctx context.Context) {
 }
 
 // apply adds one result to a watch's history.
-func (s *schedule) apply(w *watch, r Result) (changed bool) {
-	if s.opts.Observe != nil {
-		s.opts.Observe(w.id, r)
-	}
+func apply(w *watch, r Result) (changed bool) {
 	if !r.Void {
 		w.health, changed = w.health.Step(r.OK)
 	}

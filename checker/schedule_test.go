@@ -268,7 +268,7 @@ func TestReloadKeepsHistory(t *testing.T) {
 		wantState(t, c, "a", Down)
 		time.Sleep(600 * time.Millisecond)
 		wantState(t, c, "a", Down) // rise 2: one good result is not enough
-		time.Sleep(1200 * time.Millisecond)
+		time.Sleep(1600 * time.Millisecond)
 		wantState(t, c, "a", Up)
 		if s := c.Snapshot()["a"]; s.Bad < 5 || s.LastFailure.Reason != "connection refused" {
 			t.Errorf("history is gone: %+v", s)

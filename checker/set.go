@@ -63,7 +63,8 @@ func (s *schedule) assign(w *watch, spec Spec, compiled map[string]*regexp.Regex
 	}
 	j := s.jobs[spec]
 	if j == nil {
-		j = &job{spec: spec, probe: s.compile(spec, compiled)}
+		j = &job{spec: spec}
+		j.probe = s.compile(&j.spec, compiled)
 		j.quick = quickly(j.probe)
 		j.turn.job, j.flight.limit.job = j, j
 		s.jobs[spec] = j
@@ -75,7 +76,7 @@ func (s *schedule) assign(w *watch, spec Spec, compiled map[string]*regexp.Regex
 	w.job = j
 	w.health = w.health.Restart()
 	if !j.last.Start.IsZero() {
-		s.apply(w, j.last) // what another watch has just learnt is as good
+		apply(w, j.last) // what another watch has just learnt is as good
 	}
 }
 
@@ -126,9 +127,9 @@ func (s *schedule) drop(j *job) {
 
 // compile returns the probe of a Spec, and one that only says why if there is
 // none: the Spec should have been validated.
-func (s *schedule) compile(spec Spec, compiled map[string]*regexp.Regexp) probe {
+func (s *schedule) compile(spec *Spec, compiled map[string]*regexp.Regexp) probe {
 	if f := s.opts.Probe; f != nil {
-		return probeFunc(func(ctx context.Context) Result { return f(ctx, spec) })
+		return probeFunc(func(ctx context.Context) Result { return f(ctx, *spec) })
 	}
 	p, err := compile(spec, s.env, compiled)
 	if err != nil {

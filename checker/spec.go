@@ -2,6 +2,22 @@
 // history of every watched real server, runs each check by its own timer and
 // deadline, and tells a verdict together with its reason. It knows nothing of
 // IPVS, of files or of the daemon.
+//
+// The owner is the goroutine of Checker.Run: the schedule, every Health and
+// every history are touched by it alone (schedule.go). It carries TCP connects
+// and plain HTTP itself, over sockets that don't block (reactor.go); https,
+// redirects, ping, SCTP and external commands run in a goroutine each, for as
+// long as the check takes, and bring it their Result. What others may ask for is
+// published behind atomic pointers and small locks (checker.go).
+//
+// The bounds: of equal Specs one check runs at a time, so there are never more
+// sockets or goroutines than distinct Specs; external commands beyond
+// Options.Commands wait in line; a check that takes longer than its interval
+// misses its turn. A want of the director's own (no descriptor, no permission)
+// is no verdict: see Result.Void.
+//
+// HTTP follows RFC 9110 and 9112 as net/http reads them, ICMP echo RFC 792 and
+// 4443.
 package checker
 
 import (

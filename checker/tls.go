@@ -22,7 +22,7 @@ type tlsClient struct {
 // it protects nothing in a health check and costs half as much again. There is
 // no session resumption, because a resumed handshake shows no certificate, and
 // an expired one would go unseen.
-func newTLSClient(spec Spec, roots *roots) *tlsClient {
+func newTLSClient(spec *Spec, roots *roots) *tlsClient {
 	return &tlsClient{
 		caFile: spec.CAFile,
 		roots:  roots,
@@ -37,7 +37,7 @@ func newTLSClient(spec Spec, roots *roots) *tlsClient {
 
 // serverName is the name to verify; it is also the SNI, unless it is an
 // address: crypto/tls sends none then.
-func (s Spec) serverName() string {
+func (s *Spec) serverName() string {
 	switch {
 	case s.ServerName != "":
 		return s.ServerName

@@ -198,6 +198,7 @@ func patternReason(pattern string, err error) string {
 	what := strings.TrimPrefix(err.Error(), "error parsing regexp: ")
 	switch {
 	case strings.HasPrefix(e.Expr, "(?=") || strings.HasPrefix(e.Expr, "(?!") || strings.HasPrefix(e.Expr, "(?<"):
+		e.Expr = e.Expr[:3]
 		what = "look-around (" + e.Expr + ") isn't in RE2, the kind of pattern used here; write what must be there, or use an external check"
 	case e.Code == syntax.ErrInvalidEscape && len(e.Expr) == 2 && e.Expr[1] >= '1' && e.Expr[1] <= '9':
 		what = "back-references (" + e.Expr + ") aren't in RE2, the kind of pattern used here; write the text again"

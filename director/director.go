@@ -34,6 +34,8 @@ const (
 // Checks is the part of the checker that the director uses.
 type Checks interface {
 	Set([]checker.Watch)
+	States() map[checker.ID]checker.State // the same map until a verdict changes
+	Status(checker.ID) (checker.Status, bool)
 	Snapshot() map[checker.ID]checker.Status
 	Changed() <-chan struct{}
 	Ping(context.Context) error

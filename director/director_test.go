@@ -45,6 +45,19 @@ func (f *fakeChecks) Snapshot() map[checker.ID]checker.Status {
 	return maps.Clone(f.status)
 }
 
+func (f *fakeChecks) States() map[checker.ID]checker.State {
+	states := map[checker.ID]checker.State{}
+	for id, s := range f.Snapshot() {
+		states[id] = s.State
+	}
+	return states
+}
+
+func (f *fakeChecks) Status(id checker.ID) (checker.Status, bool) {
+	s, ok := f.Snapshot()[id]
+	return s, ok
+}
+
 func (f *fakeChecks) Changed() <-chan struct{}   { return f.changed }
 func (f *fakeChecks) Ping(context.Context) error { return nil }
 

@@ -131,8 +131,7 @@ func (l *loop) take(r reload) {
 //
 // It fails only where no later round could succeed.
 func (l *loop) round(ctx context.Context, full bool) error {
-	checks := l.opts.Checks.Snapshot()
-	l.hear(checks)
+	l.hear(l.opts.Checks.States())
 	want := Desired(l.cfg, l.verdicts, l.adopted)
 	var keys []table.ServiceKey
 	if !full {
@@ -141,7 +140,7 @@ func (l *loop) round(ctx context.Context, full bool) error {
 			return nil
 		}
 	}
-	err := l.converge(ctx, want, keys, checks)
+	err := l.converge(ctx, want, keys)
 	l.want = want
 	switch {
 	case ctx.Err() != nil:
@@ -184,7 +183,7 @@ func (l *loop) begun() {
 var errUnread = errors.New("read the kernel's table")
 
 // converge brings the kernel to want, of all virtual services or of keys only.
-func (l *loop) converge(ctx context.Context, wanted Wanted, keys []table.ServiceKey, checks map[checker.ID]checker.Status) error {
+func (l *loop) converge(ctx context.Context, wanted Wanted, keys []table.ServiceKey) error {
 	have, err := l.read(ctx, wanted.State, keys)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUnread, err)
@@ -219,7 +218,7 @@ func (l *loop) converge(ctx context.Context, wanted Wanted, keys []table.Service
 
 	steps := table.Plan(have.State, want, ours)
 	done, failed := table.Execute(ctx, have.State, steps, l.opts.Kernel.Do)
-	l.tell(done, checks, repairs)
+	l.tell(done, repairs)
 	for key := range expect {
 		delete(l.expect, key)
 	}
@@ -280,11 +279,11 @@ func (l *loop) read(ctx context.Context, want table.State, keys []table.ServiceK
 
 // hear reads the checker's verdicts, tells the new ones, and forgets what was
 // adopted of a real server that has one.
-func (l *loop) hear(checks map[checker.ID]checker.Status) {
+func (l *loop) hear(states map[checker.ID]checker.State) {
 	verdicts := make(Verdicts, len(l.pairs))
 	var news []table.Pair
 	for pair, id := range l.pairs {
-		if s := checks[id].State; s != checker.Unknown {
+		if s := states[id]; s != checker.Unknown {
 			verdicts[pair] = s
 			delete(l.adopted, pair)
 			if l.verdicts[pair] != s {
@@ -293,7 +292,7 @@ func (l *loop) hear(checks map[checker.ID]checker.Status) {
 		}
 	}
 	l.verdicts = verdicts
-	l.tellVerdicts(news, checks)
+	l.tellVerdicts(news)
 }
 
 // mayLeave says whether a real server that nobody wants any more may finish its

@@ -14,6 +14,7 @@ type Status struct {
 	Kernel    KernelStatus    `json:"kernel"`
 	Virtuals  []VirtualStatus `json:"virtuals"`
 	Addresses []AddressStatus `json:"addresses"`
+	Cluster   *ClusterStatus  `json:"cluster,omitempty"` // nil: a single director
 }
 
 // ConfigStatus is the running file and the last attempt to replace it.

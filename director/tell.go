@@ -15,14 +15,14 @@ import (
 const tellAll = 200
 
 // tellVerdicts logs which real servers are up or down now, and why.
-func (l *loop) tellVerdicts(news []table.Pair, checks map[checker.ID]checker.Status) {
+func (l *loop) tellVerdicts(news []table.Pair) {
 	if len(news) > tellAll {
 		l.opts.Log.Info("real servers have new verdicts", "count", len(news))
 		return
 	}
 	slices.SortFunc(news, table.Pair.Compare)
 	for _, pair := range news {
-		status := checks[l.pairs[pair]]
+		status, _ := l.opts.Checks.Status(l.pairs[pair])
 		level := slog.LevelInfo
 		if status.State == checker.Down {
 			level = slog.LevelWarn
@@ -33,7 +33,7 @@ func (l *loop) tellVerdicts(news []table.Pair, checks map[checker.ID]checker.Sta
 }
 
 // tell logs what was done to the kernel and why.
-func (l *loop) tell(done []table.Step, checks map[checker.ID]checker.Status, repairs map[table.Pair]string) {
+func (l *loop) tell(done []table.Step, repairs map[table.Pair]string) {
 	level := slog.LevelInfo
 	if len(done) > tellAll {
 		level = slog.LevelDebug
@@ -41,13 +41,13 @@ func (l *loop) tell(done []table.Step, checks map[checker.ID]checker.Status, rep
 	}
 	for _, s := range done {
 		if l.opts.Log.Enabled(context.Background(), level) {
-			l.opts.Log.Log(context.Background(), level, "kernel step", "step", s.String(), "reason", l.reason(s, checks, repairs))
+			l.opts.Log.Log(context.Background(), level, "kernel step", "step", s.String(), "reason", l.reason(s, repairs))
 		}
 	}
 }
 
 // reason says in words why a step was made.
-func (l *loop) reason(s table.Step, checks map[checker.ID]checker.Status, repairs map[table.Pair]string) string {
+func (l *loop) reason(s table.Step, repairs map[table.Pair]string) string {
 	pair := s.Pair()
 	if why, ok := repairs[pair]; ok {
 		return why
@@ -59,7 +59,7 @@ func (l *loop) reason(s table.Step, checks map[checker.ID]checker.Status, repair
 		return "left the file"
 	}
 	if id, ok := l.pairs[pair]; ok {
-		status := checks[id]
+		status, _ := l.opts.Checks.Status(id)
 		if status.State == checker.Unknown {
 			return "no verdict yet"
 		}

@@ -45,11 +45,11 @@ func (d *Director) Ready() bool {
 	if !v.kernel.Programmed {
 		return false
 	}
-	checks := d.opts.Checks.Snapshot()
+	states := d.opts.Checks.States()
 	for _, virtual := range v.cfg.Virtuals {
 		for _, r := range virtual.Reals {
 			id := watchID(table.Pair{Service: virtual.Service.ServiceKey, Real: r.Addr})
-			if r.Check.Type != checker.Off && checks[id].State == checker.Unknown {
+			if r.Check.Type != checker.Off && states[id] == checker.Unknown {
 				return false
 			}
 		}
@@ -175,13 +175,13 @@ func checkResult(r checker.Result) *CheckResult {
 
 // Tally counts the real servers that are up, and all.
 func (d *Director) Tally() (up, all int) {
-	checks := d.opts.Checks.Snapshot()
-	for _, s := range checks {
-		if s.State == checker.Up {
+	states := d.opts.Checks.States()
+	for _, s := range states {
+		if s == checker.Up {
 			up++
 		}
 	}
-	return up, len(checks)
+	return up, len(states)
 }
 
 func namesOf(cfg *config.Config) map[checker.ID]string {

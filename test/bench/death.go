@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/ipvsd/ipvsd/director/ipvs"
 	"github.com/ipvsd/ipvsd/test/lab"
 )
@@ -66,30 +68,68 @@ func offServices(s *site) string {
 // servers are the same web server: the first that is out counts.
 func (s *site) deaths(kernel *ipvs.Table, p *lab.Proc, web *lab.Web, n int) (after, total time.Duration) {
 	var afters, totals []time.Duration
-	in := func(n int) func() bool { return func() bool { return s.serving(kernel, small.key(0)) == n } }
+	in := func() bool { return s.serving(kernel, small.key(0)) == 2 }
 	for i := range n {
-		s.within(60*time.Second, "real servers in", time.Now(), in(2))
+		s.within(60*time.Second, "real servers in", time.Now(), in)
 		// At any moment of the interval.
 		time.Sleep(small.interval/2 + time.Duration(i)*small.interval/time.Duration(n))
-		refusals := s.director.Capture(refused)
+		frames := s.listen()
 		start := time.Now()
 		web.Close()
 		all := s.within(30*time.Second, "the dead server out", start, func() bool { return s.serving(kernel, small.key(0)) < 2 })
-		frames := refusals.Stop()
 		web.Reopen()
-		if len(frames) == 0 {
+		failed := s.firstRefusal(frames)
+		if failed.IsZero() {
 			s.b.stage.Fatalf("out, but no check was refused\n%s", p.Output())
 		}
 		totals = append(totals, all)
-		afters = append(afters, max(start.Add(all).Sub(frames[0].Time), 0))
+		afters = append(afters, start.Add(all).Sub(failed))
 	}
 	return median(afters), median(totals)
 }
 
-// refused lets RSTs from port 80 through.
-func refused(f []byte) bool {
+// listen opens a packet socket that keeps what comes to the director with the
+// kernel's time of arrival, until somebody reads it.
+func (s *site) listen() (fd int) {
+	s.b.stage.must(s.director.Do(func() (err error) {
+		if fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0); err != nil {
+			return err
+		}
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1); err != nil {
+			return err
+		}
+		const ip = unix.ETH_P_IP>>8 | unix.ETH_P_IP&0xff<<8 // in network order
+		return unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: ip})
+	}))
+	return fd
+}
+
+// firstRefusal closes the socket and returns when the first RST from port 80
+// came; zero: there was none.
+func (s *site) firstRefusal(fd int) time.Time {
+	defer unix.Close(fd)
+	frame, control := make([]byte, 2048), make([]byte, 128)
+	for {
+		n, k, _, _, err := unix.Recvmsg(fd, frame, control, 0)
+		if err != nil {
+			return time.Time{}
+		}
+		messages, err := unix.ParseSocketControlMessage(control[:k])
+		s.b.stage.must(err)
+		if !refusal(frame[:n]) || len(messages) == 0 {
+			continue
+		}
+		var at unix.Timespec
+		_, err = binary.Decode(messages[0].Data, binary.NativeEndian, &at)
+		s.b.stage.must(err)
+		return time.Unix(at.Unix())
+	}
+}
+
+// refusal tells whether a frame is a RST from port 80.
+func refusal(f []byte) bool {
 	const ethernet, tcp, rst = 14, 6, 4
-	if len(f) < ethernet+40 || binary.BigEndian.Uint16(f[12:]) != 0x0800 || f[ethernet+9] != tcp {
+	if len(f) < ethernet+40 || f[ethernet+9] != tcp {
 		return false
 	}
 	segment := f[ethernet+4*int(f[ethernet]&15):]

@@ -65,19 +65,14 @@ func main() {
 		os.Exit(1)
 	}
 	if !lab.Inside() {
-		os.Exit(outside())
+		status, err := outside()
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "bench: %v\n", err)
+			status = max(status, 1)
+		}
+		os.Exit(status)
 	}
 	os.Exit(inside(path, flag.Args()))
-}
-
-// outside runs this very program in the lab.
-func outside() int {
-	exe, err := os.Executable()
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
-		return 1
-	}
-	return lab.Run(append([]string{exe}, os.Args[1:]...))
 }
 
 func inside(ipvsd string, names []string) int {

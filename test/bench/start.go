@@ -80,22 +80,20 @@ func (s *site) untilReady(p plan) (took time.Duration, start time.Time, _ *lab.P
 
 // serving is how many real servers of a virtual service get new connections.
 func (s *site) serving(kernel *ipvs.Table, k table.ServiceKey) int {
+	have, err := kernel.Read(context.Background(), k)
+	s.b.stage.must(err)
 	n := 0
-	s.b.stage.must(s.director.Do(func() error {
-		have, err := kernel.Read(context.Background(), k)
-		for _, r := range have.State[k].Reals {
-			if r.Weight > 0 {
-				n++
-			}
+	for _, r := range have.State[k].Reals {
+		if r.Weight > 0 {
+			n++
 		}
-		return err
-	}))
+	}
 	return n
 }
 
 // look is how often the table is looked at: what is timed by it is late by that
 // much at most.
-const look = 4 * time.Millisecond
+const look = 2 * time.Millisecond
 
 // within waits until ok holds and returns how long that was after since.
 func (s *site) within(limit time.Duration, what string, since time.Time, ok func() bool) time.Duration {

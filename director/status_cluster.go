@@ -1,0 +1,62 @@
+package director
+
+import "time"
+
+// ClusterStatus is the cluster as this director sees it.
+type ClusterStatus struct {
+	Name    string               `json:"name"` // of this director
+	Members []MemberStatus       `json:"members"`
+	Groups  []ClusterGroupStatus `json:"groups"`
+	Sync    SyncStatus           `json:"sync"`
+
+	// Transitions counts changes of role since the start, by the new role.
+	Transitions map[string]uint64 `json:"transitions"`
+
+	Problems []string `json:"problems"` // that an operator should mend
+	Notes    []string `json:"notes"`    // worth knowing
+}
+
+// MemberStatus is one director, this one included.
+type MemberStatus struct {
+	Name     string    `json:"name"` // "": configured, never seen
+	Address  string    `json:"address"`
+	State    string    `json:"state"` // alive, suspect, dead, left, absent
+	Since    time.Time `json:"since"` // of the state
+	Self     bool      `json:"self"`
+	Priority int       `json:"priority"`
+	Active   []string  `json:"active"` // groups that it holds
+	Skew     bool      `json:"skew"`   // its file differs in what must be alike
+	Error    string    `json:"error,omitempty"`
+}
+
+// ClusterGroupStatus is one group of addresses that move together.
+type ClusterGroupStatus struct {
+	Name      string          `json:"name"`
+	State     string          `json:"state"`  // init, standby, suspect, candidate, voting, active, releasing, fault
+	Holder    string          `json:"holder"` // "": nobody, as far as is known
+	Term      uint32          `json:"term"`
+	Reason    string          `json:"reason"` // of the state
+	Code      string          `json:"code"`   // the reason in a word
+	Since     time.Time       `json:"since"`
+	Addresses []string        `json:"addresses"`
+	Last      *FailoverStatus `json:"last_failover,omitempty"` // that made this director active
+}
+
+// FailoverStatus is when the parts of a failover came, in seconds since the
+// holder was last heard.
+type FailoverStatus struct {
+	At        time.Time `json:"at"` // of the decision
+	Suspected float64   `json:"suspected"`
+	Decided   float64   `json:"decided"`
+	AddressUp float64   `json:"address_up"`
+	Announced float64   `json:"announced"`
+}
+
+// SyncStatus is the kernel's connection synchronisation.
+type SyncStatus struct {
+	Enabled   bool   `json:"enabled"`
+	Running   bool   `json:"running"`
+	ID        int    `json:"id"`
+	Interface string `json:"interface"`
+	Error     string `json:"error,omitempty"`
+}
