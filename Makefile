@@ -39,7 +39,7 @@ demo: deps-run build
 	bin/ipvsd demo
 
 bench: deps-bench build
-	test/bench/run
+	$(GO) run ./test/bench
 
 package: build
 	mkdir -p dist

@@ -21,7 +21,11 @@ var arrows = map[string][]string{
 		"checker", "cluster/vip", "director", "director/api", "director/config", "director/ipvs",
 		"director/table", "realserver", "test/lab",
 	},
-	"test/lab/labexec": {"test/lab"},
+	"cluster":                       {"cluster/core", "cluster/gossip", "cluster/vip"},
+	"director/ipvs/syncd":           {"director/table"},
+	"director/ipvs/syncd/syncdtest": {"director/ipvs/syncd"},
+	"test/bench":                    {"director/ipvs", "director/table", "test/lab"},
+	"test/lab/labexec":              {"test/lab"},
 }
 
 // TestArrows holds the imports between our packages to docs/architecture.md.
