@@ -30,8 +30,12 @@ type commandProbe struct {
 }
 
 // newCommandProbe adds the four arguments that ldirectord passes to those of
-// the command itself.
+// the command itself, unless no virtual service is concerned.
 func newCommandProbe(spec *Spec) *commandProbe {
+	argv := strings.Split(spec.Command, "\x00")
+	if spec.Virtual == "" {
+		return &commandProbe{spec: spec, argv: argv}
+	}
 	real := spec.Target.Addr().Unmap()
 	host := real.String()
 	if real.Is6() {
@@ -41,7 +45,7 @@ func newCommandProbe(spec *Spec) *commandProbe {
 	if addr, err := netip.ParseAddr(virtual); err == nil && addr.Is6() {
 		virtual = "[" + virtual + "]"
 	}
-	return &commandProbe{spec: spec, argv: append(strings.Split(spec.Command, "\x00"),
+	return &commandProbe{spec: spec, argv: append(argv,
 		virtual, strconv.Itoa(int(spec.VPort)), host, strconv.Itoa(int(spec.RPort)))}
 }
 

@@ -40,9 +40,11 @@ func KeepAddresses(k *vip.Keeper) Addresses { return keptAddresses{k} }
 
 func (k keptAddresses) Set(cfg *config.Config) { k.Keeper.Set(WantedAddresses(cfg)) }
 
-func (k keptAddresses) Status() []AddressStatus {
+func (k keptAddresses) Status() []AddressStatus { return addressStatus(k.Snapshot()) }
+
+func addressStatus(list []vip.Status) []AddressStatus {
 	var out []AddressStatus
-	for _, s := range k.Snapshot() {
+	for _, s := range list {
 		a := AddressStatus{
 			Address:   s.Addr.String(),
 			Interface: s.Interface,

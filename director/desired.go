@@ -119,23 +119,6 @@ func Retain(want Wanted, have table.Have, ours func(table.ServiceKey) bool, left
 	return out, retained
 }
 
-// changed lists the virtual services in which two wanted tables differ.
-func changed(a, b Wanted) []table.ServiceKey {
-	var out []table.ServiceKey
-	for key, e := range b.State {
-		old, ok := a.State[key]
-		if !ok || old.Service != e.Service || a.Waiting[key] != b.Waiting[key] || !maps.Equal(old.Reals, e.Reals) {
-			out = append(out, key)
-		}
-	}
-	for key := range a.State {
-		if _, ok := b.State[key]; !ok {
-			out = append(out, key)
-		}
-	}
-	return out
-}
-
 // only is the part of a state that has one of the keys.
 func only(s table.State, keys []table.ServiceKey) table.State {
 	out := make(table.State, len(keys))

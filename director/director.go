@@ -53,6 +53,7 @@ type Options struct {
 	Kernel     Kernel
 	Checks     Checks
 	Addresses  Addresses // nil: none are kept
+	Cluster    Cluster   // nil: a single director
 	Log        *slog.Logger
 	Version    string
 	SysctlRoot string // "": /proc/sys
@@ -182,7 +183,8 @@ func (d *Director) Run(ctx context.Context) error {
 	}
 }
 
-// watches lists what the checker has to watch for a file.
+// watches lists what the checker has to watch for a file: the real servers, and
+// what [[cluster.track]] names.
 func watches(cfg *config.Config) []checker.Watch {
 	var out []checker.Watch
 	for _, v := range cfg.Virtuals {
@@ -195,7 +197,7 @@ func watches(cfg *config.Config) []checker.Watch {
 			})
 		}
 	}
-	return out
+	return append(out, trackWatches(cfg)...)
 }
 
 func watchID(p table.Pair) checker.ID { return checker.ID(p.String()) }

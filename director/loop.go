@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ipvsd/ipvsd/checker"
+	"github.com/ipvsd/ipvsd/cluster/core"
 	"github.com/ipvsd/ipvsd/director/config"
 	"github.com/ipvsd/ipvsd/director/table"
 )
@@ -16,13 +17,15 @@ import (
 type loop struct {
 	*Director
 	cfg      *config.Config
-	pairs    map[table.Pair]checker.ID // the file's real servers, with the watch of each
-	verdicts Verdicts                  // as last heard
-	adopted  map[table.Pair]table.Real // what the kernel held when we first saw it
-	leaving  map[table.Pair]time.Time  // deadlines of those that left the file
-	retained int                       // how many the last round kept that the file doesn't name
-	want     Wanted                    // as last asked for
-	expect   table.State               // as last programmed; a service that failed isn't in it
+	virtuals map[table.ServiceKey]config.Virtual // the file's
+	pairs    map[table.Pair]checker.ID           // the file's real servers, with the watch of each
+	verdicts Verdicts                            // as last heard
+	adopted  map[table.Pair]table.Real           // what the kernel held when we first saw it
+	leaving  map[table.Pair]time.Time            // deadlines of those that left the file
+	faults   []core.Fault                        // as last told to the cluster
+	retained int                                 // how many the last round kept that the file doesn't name
+	want     Wanted                              // as last asked for
+	expect   table.State                         // as last programmed; a service that failed isn't in it
 	record   *record
 	backoff  time.Duration // 0: the last round succeeded
 
@@ -34,6 +37,8 @@ func newLoop(d *Director) *loop {
 	v := d.view.Load()
 	l := &loop{
 		Director: d,
+		verdicts: Verdicts{},
+		want:     Wanted{State: table.State{}, Waiting: map[table.ServiceKey]bool{}},
 		adopted:  map[table.Pair]table.Real{},
 		leaving:  map[table.Pair]time.Time{},
 		expect:   table.State{},
@@ -48,12 +53,15 @@ func newLoop(d *Director) *loop {
 func (l *loop) use(cfg *config.Config) {
 	l.cfg = cfg
 	l.pairs = map[table.Pair]checker.ID{}
+	l.virtuals = map[table.ServiceKey]config.Virtual{}
 	for _, v := range cfg.Virtuals {
+		l.virtuals[v.Service.ServiceKey] = v
 		for _, r := range v.Reals {
 			pair := table.Pair{Service: v.Service.ServiceKey, Real: r.Addr}
 			l.pairs[pair] = watchID(pair)
 		}
 	}
+	maps.DeleteFunc(l.verdicts, func(p table.Pair, _ checker.State) bool { return l.pairs[p] == "" })
 }
 
 // start adopts what the kernel holds and lets the checks begin.
@@ -131,17 +139,22 @@ func (l *loop) take(r reload) {
 //
 // It fails only where no later round could succeed.
 func (l *loop) round(ctx context.Context, full bool) error {
-	l.hear(l.opts.Checks.States())
-	want := Desired(l.cfg, l.verdicts, l.adopted)
+	states := l.opts.Checks.States()
+	news := l.hear(states)
+	l.health(states)
+	var want Wanted
 	var keys []table.ServiceKey
-	if !full {
-		if keys = changed(l.want, want); len(keys) == 0 {
+	if full {
+		want = Desired(l.cfg, l.verdicts, l.adopted)
+		l.want = want
+	} else {
+		if keys = l.rethink(news); len(keys) == 0 {
 			l.publish()
 			return nil
 		}
+		want = Wanted{State: only(l.want.State, keys), Waiting: l.want.Waiting}
 	}
 	err := l.converge(ctx, want, keys)
-	l.want = want
 	switch {
 	case ctx.Err() != nil:
 		return nil
@@ -190,7 +203,7 @@ func (l *loop) converge(ctx context.Context, wanted Wanted, keys []table.Service
 	}
 	expect := l.expect
 	if keys != nil {
-		wanted.State, expect = only(wanted.State, keys), only(expect, keys)
+		expect = only(expect, keys)
 	}
 	repairs := l.drift(expect, have.State)
 
@@ -277,22 +290,40 @@ func (l *loop) read(ctx context.Context, want table.State, keys []table.ServiceK
 	return have, err
 }
 
-// hear reads the checker's verdicts, tells the new ones, and forgets what was
-// adopted of a real server that has one.
-func (l *loop) hear(states map[checker.ID]checker.State) {
-	verdicts := make(Verdicts, len(l.pairs))
+// hear takes in the checker's verdicts, tells the new ones, and forgets what was
+// adopted of a real server that has one. It returns who has another than before.
+func (l *loop) hear(states map[checker.ID]checker.State) []table.Pair {
 	var news []table.Pair
 	for pair, id := range l.pairs {
-		if s := states[id]; s != checker.Unknown {
-			verdicts[pair] = s
+		if s := states[id]; s != l.verdicts[pair] {
+			l.verdicts[pair] = s
 			delete(l.adopted, pair)
-			if l.verdicts[pair] != s {
-				news = append(news, pair)
-			}
+			news = append(news, pair)
 		}
 	}
-	l.verdicts = verdicts
 	l.tellVerdicts(news)
+	return news
+}
+
+// rethink brings what is wanted up to date where a verdict is new, and returns
+// the virtual services in which that changed something.
+func (l *loop) rethink(news []table.Pair) []table.ServiceKey {
+	var keys []table.ServiceKey
+	seen := map[table.ServiceKey]bool{}
+	for _, pair := range news {
+		key := pair.Service
+		if seen[key] {
+			continue
+		}
+		seen[key] = true
+		old, waited := l.want.State[key], l.want.Waiting[key]
+		delete(l.want.Waiting, key)
+		l.want.add(l.virtuals[key], l.verdicts, l.adopted)
+		if !maps.Equal(old.Reals, l.want.State[key].Reals) || waited != l.want.Waiting[key] {
+			keys = append(keys, key)
+		}
+	}
+	return keys
 }
 
 // mayLeave says whether a real server that nobody wants any more may finish its

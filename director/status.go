@@ -118,13 +118,16 @@ const (
 	AddressAdded   = "added"   // by us
 	AddressOwn     = "own"     // the host has it without us
 	AddressMissing = "missing" // clients don't reach it; Error says why
+
+	AddressElsewhere = "elsewhere" // another director of the cluster holds it
 )
 
 // AddressStatus is one address that clients reach.
 type AddressStatus struct {
 	Address   string    `json:"address"`
 	Interface string    `json:"interface,omitempty"`
-	State     string    `json:"state"` // added, own, missing
+	State     string    `json:"state"`            // added, own, missing
+	Holder    string    `json:"holder,omitempty"` // the director that has it, where that is another
 	Since     time.Time `json:"since"`
 	Announced uint64    `json:"announced"` // bursts and refreshes sent
 	Error     string    `json:"error,omitempty"`

@@ -20,7 +20,7 @@ type ClusterStatus struct {
 type MemberStatus struct {
 	Name     string    `json:"name"` // "": configured, never seen
 	Address  string    `json:"address"`
-	State    string    `json:"state"` // alive, suspect, dead, left, absent
+	State    string    `json:"state"` // alive, silent, suspect, dead, left, absent
 	Since    time.Time `json:"since"` // of the state
 	Self     bool      `json:"self"`
 	Priority int       `json:"priority"`
@@ -46,6 +46,7 @@ type ClusterGroupStatus struct {
 // holder was last heard.
 type FailoverStatus struct {
 	At        time.Time `json:"at"` // of the decision
+	Reason    string    `json:"reason"`
 	Suspected float64   `json:"suspected"`
 	Decided   float64   `json:"decided"`
 	AddressUp float64   `json:"address_up"`
@@ -59,4 +60,12 @@ type SyncStatus struct {
 	ID        int    `json:"id"`
 	Interface string `json:"interface"`
 	Error     string `json:"error,omitempty"`
+}
+
+// FailoverAnswer is how a failover that an operator asked for ended.
+type FailoverAnswer struct {
+	OK     bool    `json:"ok"`
+	Reason string  `json:"reason"`
+	Holder string  `json:"holder"`
+	Nobody float64 `json:"nobody"` // seconds for which nobody held the addresses
 }

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ipvsd/ipvsd/director/config"
+	"github.com/ipvsd/ipvsd/director/ipvs/syncd"
 	"github.com/ipvsd/ipvsd/director/table"
 )
 
@@ -36,7 +37,7 @@ type Host struct {
 }
 
 // Sysctls lists what the features of the file need, in the order in which to
-// set it. Sources: Documentation/networking/ipvs-sysctl.rst and ip-sysctl.rst
+// set it; that of the sync daemons before those start. Sources: Documentation/networking/ipvs-sysctl.rst and ip-sysctl.rst
 // of the kernel; for conn_reuse_mode also the commits f719e3754ee2 and
 // 35dfb013149f, after which mode 1 no longer stalls with conntrack.
 func Sysctls(cfg *config.Config, host Host) []Sysctl {
@@ -71,6 +72,15 @@ func Sysctls(cfg *config.Config, host Host) []Sysctl {
 	} else {
 		add("net/ipv4/vs/conn_reuse_mode", "1", "a reused client port is balanced anew and not pinned to a quiescent real server")
 	}
+	if c := cfg.Cluster; c != nil && c.Sync.Enabled {
+		services := make([]table.Service, 0, len(cfg.Virtuals))
+		for _, v := range cfg.Virtuals {
+			services = append(services, v.Service)
+		}
+		for _, s := range syncd.Sysctls(services) {
+			out = append(out, Sysctl(s))
+		}
+	}
 	return out
 }
 
@@ -102,7 +112,8 @@ func applySysctls(root string, cfg *config.Config, log *slog.Logger) {
 
 func readSysctl(path string) (string, error) {
 	b, err := os.ReadFile(path)
-	return strings.TrimSpace(string(b)), err
+	// The kernel separates several numbers by tabs.
+	return strings.Join(strings.Fields(string(b)), " "), err
 }
 
 func readHost(root string) Host {
@@ -137,4 +148,10 @@ func parseRelease(release string) (major, minor int) {
 	return major, minor
 }
 
-func (s Sysctl) String() string { return fmt.Sprintf("sysctl -w %s=%s", s.Name(), s.Value) }
+func (s Sysctl) String() string {
+	value := s.Value
+	if strings.Contains(value, " ") {
+		value = strconv.Quote(value)
+	}
+	return fmt.Sprintf("sysctl -w %s=%s", s.Name(), value)
+}

@@ -67,7 +67,7 @@ func (d *Director) Status(ctx context.Context) Status {
 		Version: d.opts.Version,
 		PID:     os.Getpid(),
 		Started: d.started,
-		Active:  true,
+		Active:  d.Active(),
 		Ready:   d.Ready(),
 		Config:  v.config,
 		Kernel:  v.kernel,
@@ -80,6 +80,9 @@ func (d *Director) Status(ctx context.Context) Status {
 	}
 	if d.opts.Addresses != nil {
 		s.Addresses = d.opts.Addresses.Status()
+	}
+	if d.opts.Cluster != nil {
+		s.Cluster = d.opts.Cluster.ClusterStatus()
 	}
 	return s
 }
@@ -176,12 +179,13 @@ func checkResult(r checker.Result) *CheckResult {
 // Tally counts the real servers that are up, and all.
 func (d *Director) Tally() (up, all int) {
 	states := d.opts.Checks.States()
-	for _, s := range states {
-		if s == checker.Up {
+	for id := range d.view.Load().names {
+		all++
+		if states[id] == checker.Up {
 			up++
 		}
 	}
-	return up, len(states)
+	return up, all
 }
 
 func namesOf(cfg *config.Config) map[checker.ID]string {
@@ -199,4 +203,4 @@ func (d *Director) VirtualOf(id checker.ID) string { return d.view.Load().names[
 
 // Active reports whether this director holds the addresses. A single one always
 // does.
-func (d *Director) Active() bool { return true }
+func (d *Director) Active() bool { return d.opts.Cluster == nil || d.opts.Cluster.Active() }

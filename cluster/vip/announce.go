@@ -77,6 +77,9 @@ func (k *Keeper) send(t *track, a netip.Addr, now time.Time) {
 	err := k.sys.Announce(t.link, a)
 	t.schedule = t.schedule.next(now)
 	if err == nil {
+		if t.status.Announced == 0 {
+			t.status.Told = time.Now()
+		}
 		t.status.Announced++
 		t.sendErr = ""
 		return

@@ -102,6 +102,14 @@ func solicitation(addr netip.Addr) []byte {
 	return icmpv6([16]byte{}, solicitedNode(addr), ns)
 }
 
+// solicitationFrom asks who has addr from an address of this machine, so that
+// the answer comes to it alone.
+func solicitationFrom(from netip.Addr, mac [6]byte, addr netip.Addr) []byte {
+	ip := addr.As16()
+	ns := slices.Concat([]byte{icmpSolicitation, 0, 0, 0, 0, 0, 0, 0}, ip[:], []byte{1, 1}, mac[:])
+	return icmpv6(from.As16(), solicitedNode(addr), ns)
+}
+
 // solicitedNode is the multicast group ff02::1:ffXX:XXXX (RFC 4291 section
 // 2.7.1) which who has addr is in.
 func solicitedNode(addr netip.Addr) [16]byte {

@@ -58,6 +58,7 @@ type Keeper struct {
 	event   chan struct{} // the kernel changed
 	changed chan struct{} // the snapshot changed
 	release chan chan error
+	orders  chan order
 	pings   chan struct{}
 	owner   chan struct{} // holds one value while somebody owns the loop's state
 
@@ -75,8 +76,11 @@ type Keeper struct {
 type mail struct {
 	known    bool // Set was called at least once
 	wants    []Want
-	granted  time.Time // when Set was called last
-	announce bool      // Announce was called
+	granted  time.Time                // when Set or Apply was called last
+	grants   map[netip.Addr]time.Time // when the lifetime of each began anew
+	spare    []netip.Addr             // ours, not wanted, and left alone for now
+	announce bool                     // Announce was called
+	again    map[netip.Addr]bool      // AnnounceThese was, with this for more than once
 }
 
 // New makes a Keeper for the network namespace of the process. It does
@@ -89,6 +93,7 @@ func New(o Options) *Keeper {
 		event:   make(chan struct{}, 1),
 		changed: make(chan struct{}, 1),
 		release: make(chan chan error),
+		orders:  make(chan order),
 		pings:   make(chan struct{}),
 		owner:   make(chan struct{}, 1),
 
@@ -108,18 +113,7 @@ func New(o Options) *Keeper {
 // Each call grants the addresses that have a Lifetime one more: call it again,
 // with the same wants, well before it is over.
 func (k *Keeper) Set(wants []Want) {
-	var clean []Want
-	seen := make(map[netip.Addr]bool)
-	for _, w := range wants {
-		w.Addr = netip.PrefixFrom(w.Addr.Addr().Unmap(), w.Addr.Bits())
-		if w.Addr.IsValid() && !seen[w.Addr.Addr()] {
-			seen[w.Addr.Addr()] = true
-			clean = append(clean, w)
-		}
-	}
-	k.mu.Lock()
-	k.mail.known, k.mail.wants, k.mail.granted = true, clean, time.Now()
-	k.mu.Unlock()
+	k.post(Order{Wants: wants}, time.Now())
 	poke(k.wake)
 }
 
@@ -174,6 +168,8 @@ func (k *Keeper) Run(ctx context.Context) error {
 		case v := <-k.verdicts:
 			k.judge(v, time.Now())
 		case <-k.pings:
+		case o := <-k.orders:
+			o.reply <- k.obey(o.Order)
 		case reply := <-k.release:
 			reply <- k.clear()
 		}
@@ -258,7 +254,7 @@ func (k *Keeper) letters() mail {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	m := k.mail
-	k.mail.announce = false
+	k.mail.announce, k.mail.again = false, nil
 	return m
 }
 

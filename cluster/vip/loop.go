@@ -75,11 +75,7 @@ func (k *Keeper) turn(now time.Time) {
 	l := &k.loop
 	if !now.Before(l.reconcileAt) {
 		m := k.letters()
-		if m.announce {
-			for _, t := range l.tracks {
-				t.schedule = schedule{start: now}
-			}
-		}
+		m.restart(l.tracks, now)
 		l.reconciled, l.reconcileAt = now, now.Add(resync)
 		if m.known {
 			k.reconcile(m, now)
@@ -108,12 +104,13 @@ func (k *Keeper) reconcile(m mail, now time.Time) {
 
 	spots := facts.spots(live, l.last)
 	wants := wantsOf(spots)
-	var steps []Step
+	facts.Held = m.without(facts.Held)
+	steps := Plan(facts.Held, wants)
 	if m.granted.After(l.renewed) {
-		steps = Renewals(facts.Held, wants)
+		due := slices.DeleteFunc(slices.Clone(wants), func(w Want) bool { return !m.grants[w.Addr.Addr()].After(l.renewed) })
+		steps = append(steps, Renewals(facts.Held, due)...)
 		l.renewed = m.granted
 	}
-	steps = append(steps, Plan(facts.Held, wants)...)
 	errs, added := k.apply(facts, steps, now)
 
 	failing := false
@@ -163,7 +160,7 @@ func (l *loop) admit(m mail, now time.Time) {
 func (l *loop) live(m mail, now time.Time) []Want {
 	var live []Want
 	for _, w := range m.wants {
-		end := m.granted.Add(time.Duration(w.seconds()) * time.Second)
+		end := m.grants[w.Addr.Addr()].Add(time.Duration(w.seconds()) * time.Second)
 		switch {
 		case w.Lifetime <= 0:
 		case now.Before(end):
@@ -311,7 +308,10 @@ func (k *Keeper) hold(t *track, link Link, added bool, now time.Time) {
 			"address", t.status.Addr, "interface", link.Name)
 	}
 	if t.status.State != Holding {
-		t.status.Announced = 0
+		t.status.Announced, t.status.Told = 0, time.Time{}
+	}
+	if added || t.status.State != Holding {
+		t.status.Up = time.Now()
 	}
 	// A new interface, a new MAC, or a cable that is back in: the
 	// neighbours and the switch have to learn it again.

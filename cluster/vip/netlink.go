@@ -25,20 +25,51 @@ type linux struct{ wire wire }
 
 func (k *linux) Read() (Facts, error) { return readFacts() }
 
+// Read returns what the kernel holds, default routes included.
+func Read() (Facts, error) {
+	facts, err := readFacts()
+	if err == nil {
+		facts.Defaults, err = readDefaults(facts.Links)
+	}
+	return facts, err
+}
+
 // Do carries out one step.
 func (k *linux) Do(s Step) error {
 	if s.Op == Promote {
 		return os.WriteFile("/proc/sys/net/ipv4/conf/"+s.Interface+"/promote_secondaries", []byte("1"), 0)
 	}
-	l, err := net.InterfaceByName(s.Interface)
+	index, err := indexOf(s.Interface)
 	switch {
 	case err != nil && s.Op == Delete:
 		return errNotFound // it left with its interface
 	case err != nil:
 		return fmt.Errorf("there is no interface %s", s.Interface)
 	}
-	_, err = request(s, l.Index).Execute(unix.NETLINK_ROUTE, 0)
+	_, err = request(s, index).Execute(unix.NETLINK_ROUTE, 0)
 	return explain(s, err)
+}
+
+// indexOf finds an interface. net.InterfaceByName would read all of them, for
+// each address of a takeover.
+func indexOf(name string) (int, error) {
+	ifr, err := unix.NewIfreq(name)
+	if err != nil {
+		return 0, err // too long
+	}
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		l, err := net.InterfaceByName(name)
+		if err != nil {
+			return 0, err
+		}
+		return l.Index, nil
+	}
+	defer unix.Close(fd)
+	if err := unix.IoctlIfreq(fd, unix.SIOCGIFINDEX, ifr); err != nil {
+		return 0, err
+	}
+	return int(ifr.Uint32()), nil
 }
 
 // request makes the netlink message of a step.
@@ -98,8 +129,15 @@ func explain(s Step, err error) error {
 
 // Watch listens to the kernel's messages on addresses and interfaces.
 func (k *linux) Watch(ctx context.Context, wake func()) error {
-	s, err := nl.Subscribe(unix.NETLINK_ROUTE,
-		unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR)
+	return watch(ctx, wake, unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR)
+}
+
+// WatchLinks calls wake once it listens and then whenever an interface may have
+// changed. It returns nil when ctx ends.
+func WatchLinks(ctx context.Context, wake func()) error { return watch(ctx, wake, unix.RTNLGRP_LINK) }
+
+func watch(ctx context.Context, wake func(), groups ...uint) error {
+	s, err := nl.Subscribe(unix.NETLINK_ROUTE, groups...)
 	if err != nil {
 		return fmt.Errorf("subscribe to address changes: %w", err)
 	}
@@ -252,12 +290,15 @@ func readDefaults(links []Link) ([]Default, error) {
 			return nil, fmt.Errorf("read routes: %w", err)
 		}
 		for _, r := range routes {
-			index := r.LinkIndex
+			index, gw := r.LinkIndex, r.Gw
 			if index == 0 && len(r.MultiPath) > 0 {
-				index = r.MultiPath[0].LinkIndex
+				index, gw = r.MultiPath[0].LinkIndex, r.MultiPath[0].Gw
 			}
 			if name := names[index]; name != "" && isDefault(r.Dst) {
-				out = append(out, Default{IPv6: family == unix.AF_INET6, Interface: name, Metric: r.Priority})
+				gateway, _ := netip.AddrFromSlice(gw) // the zero one where there is none
+				out = append(out, Default{
+					IPv6: family == unix.AF_INET6, Interface: name, Metric: r.Priority, Gateway: gateway.Unmap(),
+				})
 			}
 		}
 	}

@@ -11,10 +11,7 @@ import (
 // InterfaceFor returns the interface on which addr belongs, by what the kernel
 // holds now. See Facts.InterfaceFor.
 func InterfaceFor(addr netip.Addr) (string, error) {
-	facts, err := readFacts()
-	if err == nil {
-		facts.Defaults, err = readDefaults(facts.Links)
-	}
+	facts, err := Read()
 	if err != nil {
 		return "", fmt.Errorf("find the interface for %s: %w", addr, err)
 	}
@@ -99,6 +96,13 @@ func yesFirst(a, b bool) int {
 	}
 	return 1
 }
+
+// Link finds an interface by its name or one of its alternative names.
+func (f Facts) Link(name string) (Link, bool) { return f.link(name) }
+
+// Problem says why an address on the interface called name serves nobody; nil:
+// it does.
+func (f Facts) Problem(name string) error { return f.problem(name) }
 
 // link finds an interface by its name or one of its alternative names.
 func (f Facts) link(name string) (Link, bool) {

@@ -19,6 +19,8 @@ type Status struct {
 	Want      // Interface is the one that was found, where none is named
 	State     State
 	Since     time.Time // of the state
+	Up        time.Time // when it was there, for sure: added, or found
+	Told      time.Time // of the first announcement since; zero: none yet
 	Announced int       // announcements since it is held
 	Repaired  int       // how often it was put back after another hand removed it
 	Err       string    // "" where all is well; an address that is held may have one too

@@ -86,6 +86,7 @@ type Default struct {
 	IPv6      bool
 	Interface string
 	Metric    int
+	Gateway   netip.Addr // zero on a link without neighbours
 }
 
 // Facts is what the kernel holds.

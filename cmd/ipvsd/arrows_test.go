@@ -15,11 +15,14 @@ var arrows = map[string][]string{
 	"director/config":     {"checker", "director/table"},
 	"director/kerneltest": {"director/table"},
 	"director/ipvs":       {"director/table"},
-	"director":            {"checker", "cluster/vip", "director/config", "director/table"},
-	"director/api":        {"director"},
+	"director": {
+		"checker", "cluster", "cluster/core", "cluster/gossip", "cluster/vip", "director/config", "director/ipvs/syncd",
+		"director/table",
+	},
+	"director/api": {"director"},
 	"cmd/ipvsd": {
 		"checker", "cluster/vip", "director", "director/api", "director/config", "director/ipvs",
-		"director/table", "realserver", "test/lab",
+		"director/table", "cluster/gossip", "realserver", "test/lab",
 	},
 	"cluster":                       {"cluster/core", "cluster/gossip", "cluster/vip"},
 	"director/ipvs/syncd":           {"director/table"},

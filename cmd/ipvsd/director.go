@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -14,7 +15,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ipvsd/ipvsd/checker"
-	"github.com/ipvsd/ipvsd/cluster/vip"
 	"github.com/ipvsd/ipvsd/director"
 	"github.com/ipvsd/ipvsd/director/api"
 	"github.com/ipvsd/ipvsd/director/config"
@@ -28,8 +28,8 @@ func newDirectorCommand(e *env) *cobra.Command {
 		Short: "The daemon: keep the kernel's table and the addresses as the file and the checks want them",
 		Long: `Runs in the foreground and logs to standard error. Signals:
   SIGHUP           read the file again; a wrong file is refused and the running one stays
-  SIGTERM, SIGINT  stop: the addresses that ipvsd added go, the kernel's table stays
-                   unless [director] clean_stop = true
+  SIGTERM, SIGINT  stop: the addresses go, to the next director where there is one; the
+                   kernel's table stays unless [director] clean_stop = true
   SIGUSR2          stop for a restart: everything stays, so that traffic flows meanwhile`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -56,6 +56,11 @@ func (e *env) runDirector(stop context.Context, o daemonOptions) error {
 	if err != nil {
 		return err
 	}
+	if os.Getenv("GOGC") == "" {
+		// Most of the heap lives as long as the file does; half the usual
+		// head room keeps 10,000 real servers below 100 MB.
+		debug.SetGCPercent(50)
+	}
 	// The loops outlive the first signal, so that the way down has its order.
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(stop))
 	defer cancel(nil)
@@ -68,53 +73,46 @@ func (e *env) runDirector(stop context.Context, o daemonOptions) error {
 	metrics := api.NewMetrics(version)
 	var d *director.Director
 	checks := checker.New(checker.Options{Log: log, Observe: func(id checker.ID, r checker.Result) {
-		metrics.ObserveCheck(d.VirtualOf(id), r.Duration.Seconds())
+		if virtual := d.VirtualOf(id); virtual != "" { // else it is a [[cluster.track]]
+			metrics.ObserveCheck(virtual, r.Duration.Seconds())
+		}
 	}})
-	keeper := vip.New(vip.Options{Logger: log})
-	d = director.New(cfg, director.Options{
-		Kernel:    kernel,
-		Checks:    checks,
-		Addresses: director.KeepAddresses(keeper),
-		Log:       log,
-		Version:   version,
-	})
+	parts := director.Options{Kernel: kernel, Checks: checks, Log: log, Version: version}
+	addresses, err := newAddresses(cfg, log, &parts)
+	if err != nil {
+		return err
+	}
+	d = director.New(cfg, parts)
 	server, err := api.Listen(d, metrics, api.Options{Log: log, Socket: o.socket, HTTP: cfg.HTTP.Listen})
 	if err != nil {
 		return err
 	}
+	server.Handle("POST /v1/failover", failoverHandler(addresses.member))
 	log.Info("starting", "version", version, "file", cfg.File, "virtuals", len(cfg.Virtuals), "pid", os.Getpid())
 
 	loops := newGroup(ctx, cancel)
 	loops.run("checker", checks.Run)
 	loops.run("director", d.Run)
 	loops.run("api", server.Run)
-	// The addresses come after the table: no client before there is an answer.
-	addresses := newGroup(ctx, cancel)
-	addresses.run("addresses", func(ctx context.Context) error {
-		select {
-		case <-d.Programmed():
-			return keeper.Run(ctx)
-		case <-ctx.Done():
-			return nil
-		}
-	})
+	holders := newGroup(ctx, cancel)
+	holders.run("addresses", func(ctx context.Context) error { return addresses.run(ctx, d.Programmed()) })
 	n := &notifier{log: log, director: d}
 	loops.run("notify", n.run)
 
-	keep := e.reloads(ctx, stop, reloader{file: o.file, director: d, server: server, log: log, autoreload: cfg.Director.AutoReload})
+	keep := e.reloads(ctx, stop, reloader{file: o.file, director: d, server: server, log: log, autoreload: cfg.Director.AutoReload, clustered: cfg.Cluster != nil})
 	if keep {
 		log.Info("stopping for a restart, addresses and table stay")
 	} else if context.Cause(ctx) == nil {
 		tell(daemon.SdNotifyStopping)
 		log.Info("stopping")
 		release, done := context.WithTimeout(ctx, 5*time.Second)
-		if err := keeper.Release(release); err != nil {
-			log.Warn("addresses not removed", "err", err)
+		if err := addresses.stop(release); err != nil {
+			log.Warn("addresses not given up", "err", err)
 		}
 		done()
 	}
 	cancel(nil)
-	addresses.wait()
+	holders.wait()
 	loops.wait()
 	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		return err
@@ -130,6 +128,7 @@ type reloader struct {
 	server     *api.Server
 	log        *slog.Logger
 	autoreload bool
+	clustered  bool
 }
 
 // reloads serves signals until it is time to stop, and says whether everything
@@ -167,6 +166,9 @@ func (r *reloader) reload(ctx context.Context, why string) {
 	cfg, warnings, err := config.Load(r.file)
 	for _, w := range warnings {
 		r.log.Warn("reload", "warning", w.String())
+	}
+	if err == nil && (cfg.Cluster != nil) != r.clustered {
+		err = errors.New("[cluster] came or went: that takes a restart of the director")
 	}
 	if err == nil {
 		err = r.server.Move(cfg.HTTP.Listen)

@@ -69,6 +69,8 @@ func newRootCommand(e *env) *cobra.Command {
 		newPlanCommand(e),
 		newStatusCommand(e),
 		newProbeCommand(e),
+		newFailoverCommand(e),
+		newClusterCommand(e),
 		newRealserverCommand(e),
 		newDemoCommand(e),
 		newVersionCommand(e),

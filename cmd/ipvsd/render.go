@@ -23,12 +23,13 @@ type renderOptions struct {
 }
 
 // renderStatus writes all that a person wants to know: the daemon, the table,
-// the addresses, and at the end what isn't well.
+// the addresses, the cluster, and at the end what isn't well.
 func renderStatus(w io.Writer, st director.Status, o renderOptions) error {
 	r := &renderer{opts: o}
 	r.head(&st)
 	r.table(&st)
 	r.addresses(st.Addresses)
+	r.cluster(st.Cluster)
 	r.problems(&st)
 	_, err := w.Write(r.out.Bytes())
 	return err
@@ -70,12 +71,13 @@ func (r *renderer) write(s style, text string) {
 func (r *renderer) newline() { r.out.WriteByte('\n') }
 
 func (r *renderer) head(st *director.Status) {
-	role := "standby"
-	if st.Active {
-		role = "active"
+	name, rest := "ipvsd "+clean(st.Version), fmt.Sprintf(", pid %d, running %s", st.PID, r.age(st.Started))
+	room := r.opts.width
+	if room > 0 {
+		room = max(room-len(name)-len(", ")-len(rest), 1)
 	}
-	r.write(bold, "ipvsd "+clean(st.Version))
-	fmt.Fprintf(&r.out, ", %s, pid %d, running %s\n", role, st.PID, r.age(st.Started))
+	r.write(bold, name)
+	fmt.Fprintf(&r.out, ", %s%s\n", role(st, room), rest)
 
 	r.labelled("file", plain, fmt.Sprintf("%s, loaded %s ago", st.Config.File, r.age(st.Config.Loaded)))
 	if st.Config.Error != "" {
@@ -191,6 +193,10 @@ func (r *renderer) addresses(list []director.AddressStatus) {
 			}
 		case director.AddressOwn:
 			text = "the host's own"
+		case director.AddressElsewhere:
+			if a.Holder != "" {
+				text += ": on " + a.Holder
+			}
 		case director.AddressMissing:
 			s = red
 		}
@@ -226,7 +232,7 @@ func (r *renderer) problems(st *director.Status) {
 
 // problems says what isn't as it should be: a virtual service without a real
 // server, a real server that isn't up, a missing address, a kernel that isn't
-// as wanted.
+// as wanted, a group that nobody holds, a director that isn't there.
 func problems(st *director.Status) []string {
 	var list []string
 	if st.Kernel.Error != "" {
@@ -235,6 +241,7 @@ func problems(st *director.Status) []string {
 	if st.Kernel.ReadError != "" && st.Kernel.ReadError != st.Kernel.Error {
 		list = append(list, "kernel: "+st.Kernel.ReadError)
 	}
+	list = append(list, clusterProblems(st.Cluster)...)
 	for _, a := range st.Addresses {
 		if a.State == director.AddressMissing || a.Error != "" {
 			list = append(list, strings.TrimSuffix(fmt.Sprintf("address %s is %s: %s", a.Address, a.State, a.Error), ": "))

@@ -23,15 +23,20 @@ func newStatusCommand(e *env) *cobra.Command {
 	)
 	c := &cobra.Command{
 		Use:   "status",
-		Short: "Show virtual services and real servers: state, weight, connections, last check, why",
+		Short: "Show virtual services, real servers and the cluster: state, weight, connections, why",
 		Long: `Asks the running director and shows how everything stands.
 
 WEIGHT is the one in the kernel; 0/1 is 0 now and 1 in the file (quiescent), -/1
 not in the kernel. ACTIVE are established connections, INACT all others. SINCE is
 how long the state lasts, CHECK how long ago the last check was.
 
+With a [cluster], its directors, who holds which group of addresses, and how the
+last failover to this director went: milliseconds since the failed one was last
+heard. An address elsewhere is on another director, as it should be.
+
 Exit status: 0 all is up, 1 no director is running, 2 something is down: a
-virtual service, a real server, an address, or the kernel isn't as wanted.`,
+virtual service, a real server, an address, another director, the connection
+synchronisation; nobody holds a group, or the kernel isn't as wanted.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			client := api.NewClient(socket)

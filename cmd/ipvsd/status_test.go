@@ -151,6 +151,9 @@ func states() map[string]struct {
 		many = append(many, v)
 	}
 	out["many"] = state{statusOf(many...), 2}
+	for name, c := range clusterStates() {
+		out[name] = c
+	}
 	return out
 }
 

@@ -85,5 +85,6 @@ func snapshot(ctx context.Context, src Source) director.Status {
 	if st.Kernel.Drifts == nil {
 		st.Kernel.Drifts = map[string]uint64{}
 	}
+	st.Cluster = wholeCluster(st.Cluster)
 	return st
 }

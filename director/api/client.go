@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -51,8 +52,22 @@ func (c *Client) Status(ctx context.Context) (director.Status, error) {
 	return st, err
 }
 
+// Post asks the director to do something, such as "/v1/failover", and reads its
+// answer.
+func (c *Client) Post(ctx context.Context, path string, wish, answer any) error {
+	body, err := json.Marshal(wish)
+	if err != nil {
+		return fmt.Errorf("ask the director: %v", err)
+	}
+	return c.ask(ctx, http.MethodPost, path, bytes.NewReader(body), answer)
+}
+
 func (c *Client) get(ctx context.Context, path string, answer any) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://ipvsd"+path, nil)
+	return c.ask(ctx, http.MethodGet, path, nil, answer)
+}
+
+func (c *Client) ask(ctx context.Context, method, path string, body io.Reader, answer any) error {
+	req, err := http.NewRequestWithContext(ctx, method, "http://ipvsd"+path, body)
 	if err != nil {
 		return fmt.Errorf("ask the director: %v", err)
 	}

@@ -123,6 +123,7 @@ func appendLabelValue(buf []byte, value string) []byte {
 // status writes all families of a Status.
 func (e *exposition) status(st *director.Status) {
 	e.director(st)
+	e.cluster(st.Cluster)
 	e.addresses(st)
 	e.virtuals(st)
 	e.reals(st)
@@ -175,12 +176,16 @@ func (e *exposition) byLabel(name, help, label string, values map[string]uint64)
 
 func (e *exposition) addresses(st *director.Status) {
 	const present = "ipvsd_address_present"
-	if len(st.Addresses) == 0 {
-		return
-	}
-	e.family(present, gauge, "1 where the machine has the address that clients reach, 0 where it is missing.")
+	begun := false
 	for i := range st.Addresses {
 		a := &st.Addresses[i]
+		if a.State == director.AddressElsewhere {
+			continue // an alert on 0 must not fire on a standby, and 1 would be a lie
+		}
+		if !begun {
+			e.family(present, gauge, "1 where the machine has the address that clients reach, 0 where it is missing. None where another director of the cluster holds it.")
+			begun = true
+		}
 		e.sample(present, truth(a.State != director.AddressMissing), "address", a.Address, "interface", a.Interface)
 	}
 }

@@ -152,6 +152,7 @@ func awaited(st director.Status) []string {
 
 func (p *pages) status(w http.ResponseWriter, r *http.Request) {
 	st := snapshot(r.Context(), p.source)
+	p.metrics.seen(&st)
 	w.Header().Set("Content-Type", "application/json")
 	body, done := compressed(w, r)
 	defer done()

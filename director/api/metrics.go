@@ -21,6 +21,7 @@ type Metrics struct {
 	registry     *prometheus.Registry
 	durations    *prometheus.HistogramVec
 	scrapeErrors prometheus.Counter
+	failovers    failovers
 
 	// observers keeps what durations.WithLabelValues returned, by virtual
 	// service: the look-up costs fifty times the observation.
@@ -40,6 +41,7 @@ func NewMetrics(version string) *Metrics {
 			Name: "ipvsd_scrape_errors_total",
 			Help: "Scrapes whose answer lacked something: the kernel's table could not be read, or the client went away.",
 		}),
+		failovers: newFailovers(),
 	}
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "ipvsd_build_info",
@@ -50,6 +52,7 @@ func NewMetrics(version string) *Metrics {
 		build,
 		m.durations,
 		m.scrapeErrors,
+		m.failovers.phases,
 		// Beside the usual ones go_gc_heap_allocs_bytes_total, which is
 		// go_memstats_alloc_bytes_total under a name that withoutClashes keeps.
 		collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(
@@ -76,9 +79,10 @@ func (m *Metrics) ObserveCheck(virtual string, seconds float64) {
 
 // Write answers a scrape: st's families, then the registry's. Where
 // st.Kernel.ReadError is set, the kernel's figures are left out rather than
-// told as zeros.
+// told as zeros. Failovers that st tells of are counted first.
 func (m *Metrics) Write(w io.Writer, format expfmt.Format, st director.Status) error {
 	m.forget(st.Virtuals)
+	m.seen(&st)
 	openMetrics := format.FormatType() == expfmt.TypeOpenMetrics
 	e := newExposition(w, openMetrics)
 	e.status(&st)

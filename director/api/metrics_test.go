@@ -141,7 +141,7 @@ func TestMetricsText(t *testing.T) {
 func TestMetricsLint(t *testing.T) {
 	m := NewMetrics("1.2.3")
 	m.ObserveCheck("web", 1)
-	text, _ := mustScrape(t, m, testStatus(), "")
+	text, _ := mustScrape(t, m, clusterStatus(), "")
 	problems, err := promlint.New(strings.NewReader(text)).Lint()
 	if err != nil {
 		t.Fatal(err)
@@ -247,7 +247,7 @@ func checkOpenMetrics(text string) error {
 func TestMetricsOpenMetrics(t *testing.T) {
 	m := NewMetrics("1.2.3")
 	m.ObserveCheck("web", 1)
-	open, contentType := mustScrape(t, m, testStatus(), acceptOpenMetrics)
+	open, contentType := mustScrape(t, m, clusterStatus(), acceptOpenMetrics)
 	if !strings.HasPrefix(contentType, "application/openmetrics-text; version=1.0.0; charset=utf-8") {
 		t.Errorf("content type %q", contentType)
 	}
@@ -255,10 +255,11 @@ func TestMetricsOpenMetrics(t *testing.T) {
 		t.Errorf("%v in:\n%s", err, open)
 	}
 	// Both formats have the same series of ours.
-	plain, _ := mustScrape(t, m, testStatus(), "text/plain")
+	plain, _ := mustScrape(t, m, clusterStatus(), "text/plain")
 	ours := func(text string) (list string) {
 		for line := range strings.Lines(text) {
-			if strings.HasPrefix(line, "ipvsd_real") || strings.HasPrefix(line, "ipvsd_virtual") || strings.HasPrefix(line, "ipvsd_checks_total") {
+			if strings.HasPrefix(line, "ipvsd_real") || strings.HasPrefix(line, "ipvsd_virtual") || strings.HasPrefix(line, "ipvsd_checks_total") ||
+				strings.HasPrefix(line, "ipvsd_cluster") {
 				list += line
 			}
 		}
@@ -266,6 +267,9 @@ func TestMetricsOpenMetrics(t *testing.T) {
 	}
 	if ours(open) != ours(plain) {
 		t.Errorf("text:\n%s\nOpenMetrics:\n%s", ours(plain), ours(open))
+	}
+	if !strings.Contains(open, "\nipvsd_failover_duration_seconds_count{phase=\"decided\"} 1\n") || !strings.Contains(open, "\n# TYPE ipvsd_cluster_transitions counter\n") {
+		t.Error("the cluster's families aren't there")
 	}
 	// By default client_golang's own collector breaks the rule.
 	for name, want := range map[string]bool{"go_memstats_alloc_bytes ": true, "go_memstats_alloc_bytes_total ": false, "go_gc_heap_allocs_bytes_total ": true} {

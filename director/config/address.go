@@ -87,6 +87,28 @@ func unusable(a netip.Addr) string {
 	return ""
 }
 
+// plainAddress reads an address that has no port, and perhaps a zone.
+func plainAddress(s string) (netip.Addr, string) {
+	a, err := netip.ParseAddr(s)
+	a = a.Unmap()
+	if err == nil {
+		if p := unusable(a.WithZone("")); p != "" {
+			return a, fmt.Sprintf("%q %s", s, p)
+		}
+		return a, ""
+	}
+	host, _, hasPort := splitPort(s)
+	switch _, err := netip.ParseAddr(host); {
+	case s == "" || strings.Trim(s, "0123456789") == "":
+		return a, fmt.Sprintf(`%q is not an address; write it like "192.0.2.10" or "2001:db8::10"`, s)
+	case err == nil && hasPort:
+		return a, fmt.Sprintf("%q has a port, which is not wanted here; write %q", s, host)
+	case err == nil:
+		return a, fmt.Sprintf("%q has brackets, which only a port needs; write %q", s, host)
+	}
+	return a, addressProblem(s, s)
+}
+
 // listenProblem says what is wrong with a host:port to listen on, or "".
 func listenProblem(s string) string {
 	if s == "" {

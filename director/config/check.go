@@ -260,7 +260,7 @@ func (r *report) problemsOf(spec checker.Spec) []checker.Problem {
 	problems, ok := r.judged[key]
 	if !ok {
 		problems = spec.Validate()
-		if r.files {
+		if r.here != nil {
 			problems = append(problems, spec.ValidateFiles()...)
 		}
 		r.judged[key] = problems

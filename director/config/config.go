@@ -1,7 +1,8 @@
 // Package config reads the file: raw TOML, then typed, validated and immutable
 // values with the defaults filled in. Every error names file, line and key and
-// says what would be right; all errors come at once. It never touches the
-// kernel or the network.
+// says what would be right; all errors come at once. It changes nothing and asks
+// nobody but this machine, and that in Load only: for the files that a file
+// names, and for the host's name and addresses where [cluster] leaves them out.
 package config
 
 import (
@@ -23,6 +24,8 @@ type Config struct {
 	HTTP     HTTP
 	Director Director
 	Sysctl   Sysctl
+	Cluster  *Cluster // nil: a single director
+	Groups   []Group  // of a cluster: every address is in exactly one
 	VIPs     []VIP
 	Virtuals []Virtual // in the file's order
 }

@@ -167,7 +167,7 @@ func wantTable(path string, v any) string {
 	if s, ok := v.(string); ok && path == "virtual.fallback" {
 		return fmt.Sprintf("%q is not a table; write %s = { address = %q }", s, key, s)
 	}
-	if strings.Contains(path, ".") && !strings.HasSuffix(path, ".check") {
+	if strings.Contains(path, ".") && !strings.HasSuffix(path, ".check") && top(path) != "cluster" {
 		return fmt.Sprintf("%s is not a table; write %s = { … }", show(v), key)
 	}
 	return fmt.Sprintf("%s is not a table; write its keys under a header [%s]", show(v), path)

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/ipvsd/ipvsd/checker"
 	"github.com/ipvsd/ipvsd/director/table"
@@ -17,6 +16,8 @@ import (
 // file. It returns nothing where the two mean the same.
 func Diff(before, after *Config) []string {
 	out := changes("", globals(before), globals(after))
+	out = append(out, diffCluster(before.Cluster, after.Cluster)...)
+	out = append(out, diffGroups(before.Groups, after.Groups)...)
 	out = append(out, diffVIPs(before.VIPs, after.VIPs)...)
 	return append(out, diffVirtuals(before.Virtuals, after.Virtuals)...)
 }
@@ -203,7 +204,7 @@ func checkSettings(r Real) []setting {
 		{"check ca_file", strconv.Quote(c.CAFile)},
 		{"check verify", fmt.Sprint(!c.Insecure)},
 		{"check min_tls", minTLS},
-		{"check command", strconv.Quote(strings.ReplaceAll(c.Command, "\x00", " "))},
+		{"check command", programWords(c.Command)},
 		{"check's virtual address", c.Virtual},
 		{"check's virtual port", fmt.Sprint(c.VPort)},
 		{"check's real port", fmt.Sprint(c.RPort)},

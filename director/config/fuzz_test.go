@@ -2,8 +2,10 @@ package config
 
 import (
 	"errors"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -63,7 +65,43 @@ func checkWhole(t *testing.T, cfg *Config) {
 			}
 		}
 	}
+	checkCluster(t, cfg)
 	if d := Diff(cfg, cfg); len(d) > 0 {
 		t.Errorf("differs from itself: %q", d)
+	}
+}
+
+// checkCluster: the groups part the addresses among them, and nothing of what
+// a cluster is run by is left open.
+func checkCluster(t *testing.T, cfg *Config) {
+	t.Helper()
+	c := cfg.Cluster
+	if c == nil {
+		if len(cfg.Groups) > 0 {
+			t.Errorf("groups without a cluster: %+v", cfg.Groups)
+		}
+		return
+	}
+	if c.Priority < 1 || c.Profile == "" || c.Quorum == "" || c.Sync.ID < 1 || c.Hooks.Timeout <= 0 || c.Line < 1 ||
+		slices.Contains(c.Join, c.Listen) || c.KeyFile == "" && !c.Insecure && !c.Join[0].Addr().IsLoopback() {
+		t.Errorf("cluster is not whole: %+v", c)
+	}
+	for _, track := range c.Tracks {
+		if track.Kind == "" || track.Rise < 1 || track.Fall < 1 || track.Line < 1 || track.Kind != TrackInterface && track.Interval <= 0 {
+			t.Errorf("track is not whole: %+v", track)
+		}
+	}
+	var vips []netip.Addr
+	for _, g := range cfg.Groups {
+		if g.Name == "" || g.Priority < 1 {
+			t.Errorf("group is not whole: %+v", g)
+		}
+		vips = append(vips, g.VIPs...)
+	}
+	all := addresses(cfg)
+	slices.SortFunc(vips, netip.Addr.Compare)
+	slices.SortFunc(all, netip.Addr.Compare)
+	if len(cfg.Groups) == 0 || !slices.Equal(vips, all) {
+		t.Errorf("groups have %v, the file %v", vips, all)
 	}
 }

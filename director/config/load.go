@@ -20,15 +20,16 @@ import (
 // real servers are some 8 MB.
 const maxFile = 64 << 20
 
-// Load reads and validates a file, and looks whether the files that it names
-// for checks are there. The error is of type Errors. Warnings come with and
+// Load reads and validates a file, and looks whether the files and programs that
+// it names are there. It completes [cluster] by what this machine is called, and
+// by which of the directors' addresses it has. The error is of type Errors. Warnings come with and
 // without an error.
 func Load(path string) (*Config, []Warning, error) {
 	data, err := readFile(path)
 	if err != nil {
 		return nil, nil, Errors{{File: path, Text: err.Error()}}
 	}
-	return read(path, data, true)
+	return read(path, data, thisMachine())
 }
 
 // readFile reads a file, or says what the operator can do about it.
@@ -68,11 +69,11 @@ func reason(err error) error {
 // Parse validates the contents of a file; name is for the messages. It looks
 // at nothing else.
 func Parse(name string, data []byte) (*Config, []Warning, error) {
-	return read(name, data, false)
+	return read(name, data, nil)
 }
 
-func read(name string, data []byte, files bool) (*Config, []Warning, error) {
-	r := &report{file: name, files: files, judged: make(map[checker.Spec][]checker.Problem)}
+func read(name string, data []byte, here *machine) (*Config, []Warning, error) {
+	r := &report{file: name, here: here, judged: make(map[checker.Spec][]checker.Problem)}
 	text, ok := r.text(data)
 	if !ok {
 		return nil, nil, r.sorted(nil)
@@ -139,6 +140,10 @@ func (r *report) build(raw *rawFile) *Config {
 		r.key(&raw.Director.at, "state_dir", "%q doesn't begin with /; write the whole path, such as \"/var/lib/ipvsd\"", d)
 	}
 	cfg.Virtuals = r.virtuals(raw)
-	cfg.VIPs = r.vips(raw.VIPs, cfg.Virtuals)
+	cfg.VIPs = r.vips(raw, cfg.Virtuals)
+	vips := addresses(cfg)
+	cfg.Cluster = r.cluster(raw, vips)
+	cfg.Groups = r.groups(raw, cfg.Cluster, vips)
+	r.mixed(cfg)
 	return cfg
 }

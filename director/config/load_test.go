@@ -20,6 +20,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 // telling an empty one from none.
 var compareAddresses = cmp.Options{
 	cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b }),
+	cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
 	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
 	cmpopts.EquateEmpty(),
 }
@@ -104,6 +105,21 @@ func dump(cfg *Config, warnings []Warning) string {
 		if s != globals(empty)[i] {
 			fmt.Fprintf(&b, "%s = %s\n", s.name, s.value)
 		}
+	}
+	if c := cfg.Cluster; c != nil {
+		fmt.Fprintf(&b, "cluster in line %d, directors: %d\n", c.Line, c.Directors())
+		for _, s := range clusterSettings(c) {
+			fmt.Fprintf(&b, "  %s = %s\n", s.name, s.value)
+		}
+		for _, t := range c.Tracks {
+			fmt.Fprintf(&b, "  track in line %d: %s\n", t.Line, t)
+			for _, s := range trackSettings(t) {
+				fmt.Fprintf(&b, "    %s: %s\n", s.name, s.value)
+			}
+		}
+	}
+	for _, g := range cfg.Groups {
+		fmt.Fprintf(&b, "group %s in line %d: %v, priority %d\n", g.Name, g.Line, g.VIPs, g.Priority)
 	}
 	for _, v := range cfg.VIPs {
 		fmt.Fprintf(&b, "vip %s on %s\n", v.Address, v.Interface)

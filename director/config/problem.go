@@ -46,7 +46,7 @@ type report struct {
 	problems []Problem
 	warnings []Warning
 
-	files  bool // look at the files that checks name, too
+	here   *machine // where the file is to be used: what it names must be there; nil: anywhere
 	judged map[checker.Spec][]checker.Problem
 }
 

@@ -9,7 +9,8 @@ type rawFile struct {
 	Director rawDirector  `toml:"director"`
 	Sysctl   rawSysctl    `toml:"sysctl"`
 	Check    rawCheck     `toml:"check"`
-	Cluster  later        `toml:"cluster"`
+	Cluster  rawCluster   `toml:"cluster"`
+	Groups   []rawGroup   `toml:"group"`
 	VIPs     []rawVIP     `toml:"vip"`
 	Virtuals []rawVirtual `toml:"virtual"`
 }
@@ -56,6 +57,62 @@ type rawCheck struct {
 	MinTLS     *string `toml:"min_tls"`
 
 	Command *command `toml:"command"`
+}
+
+type rawCluster struct {
+	at
+	Name         *string    `toml:"name"`
+	Listen       *string    `toml:"listen"`
+	Join         *list      `toml:"join"`
+	KeyFile      *string    `toml:"key_file"`
+	Insecure     *bool      `toml:"insecure"`
+	Priority     *int64     `toml:"priority"`
+	Profile      *string    `toml:"profile"`
+	Preempt      *bool      `toml:"preempt"`
+	PreemptDelay *span      `toml:"preempt_delay"`
+	Interface    *string    `toml:"interface"`
+	Quorum       *string    `toml:"quorum"`
+	Witnesses    *list      `toml:"witnesses"`
+	Sync         rawSync    `toml:"sync"`
+	Hooks        rawHooks   `toml:"hooks"`
+	Tracks       []rawTrack `toml:"track"`
+}
+
+type rawSync struct {
+	at
+	Enabled   *bool   `toml:"enabled"`
+	ID        *int64  `toml:"id"`
+	Interface *string `toml:"interface"`
+}
+
+type rawHooks struct {
+	at
+	Active        *command `toml:"active"`
+	Standby       *command `toml:"standby"`
+	Fault         *command `toml:"fault"`
+	Timeout       *span    `toml:"timeout"`
+	Retries       *int64   `toml:"retries"`
+	RetryInterval *span    `toml:"retry_interval"`
+}
+
+type rawTrack struct {
+	at
+	Interface  *string  `toml:"interface"`
+	Gateway    *string  `toml:"gateway"`
+	Command    *command `toml:"command"`
+	FewerReals *int64   `toml:"fewer_reals"`
+	Weight     *int64   `toml:"weight"`
+	Interval   *span    `toml:"interval"`
+	Timeout    *span    `toml:"timeout"`
+	Rise       *int64   `toml:"rise"`
+	Fall       *int64   `toml:"fall"`
+}
+
+type rawGroup struct {
+	at
+	Name     *string `toml:"name"`
+	VIPs     *list   `toml:"vips"`
+	Priority *int64  `toml:"priority"`
 }
 
 type rawVIP struct {

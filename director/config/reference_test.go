@@ -34,9 +34,26 @@ address = "192.0.2.12"
 	}
 }
 
+// TestReferenceClusterIsDefaults: the same for [cluster] with its first # taken
+// away.
+func TestReferenceClusterIsDefaults(t *testing.T) {
+	const join = "\njoin = [\"192.0.2.3\", \"192.0.2.4\"]\n"
+	_, text, _ := strings.Cut(string(Reference()), "\n# [cluster]\n")
+	text, _, ok := strings.Cut(text, "\n\n")
+	if !ok {
+		t.Fatal("no [cluster] in the reference")
+	}
+	text = strings.ReplaceAll("\n"+text, "\n# ", "\n")
+	reference, _ := mustParse(t, "[cluster]"+join+text)
+	least, _ := mustParse(t, "[cluster]"+join)
+	if diff := cmp.Diff(least.Cluster, reference.Cluster, compareAddresses); diff != "" {
+		t.Errorf("(-defaults +reference):\n%s", diff)
+	}
+}
+
 var (
-	headerLine = regexp.MustCompile(`^\s*(?:# )?\[\[?([a-z.]+)\]\]?$`)
-	keyLine    = regexp.MustCompile(`^\s*(# )?([a-z_]+) = (.*)$`)
+	headerLine = regexp.MustCompile(`^\s*((?:# )*)\[\[?([a-z.]+)\]\]?$`)
+	keyLine    = regexp.MustCompile(`^\s*((?:# )*)([a-z_]+) = (.*)$`)
 	inlineKey  = regexp.MustCompile(`[{,] ([a-z_]+) =`)
 )
 
@@ -47,8 +64,8 @@ func TestReferenceIsComplete(t *testing.T) {
 	path, commented := "", -1
 	for i, line := range strings.Split(string(Reference()), "\n") {
 		if m := headerLine.FindStringSubmatch(line); m != nil {
-			path, commented = m[1], -1
-			if strings.HasPrefix(line, "# ") {
+			path, commented = m[2], -1
+			if m[1] != "" {
 				commented = i
 			}
 			mentioned[path] = true
@@ -72,22 +89,22 @@ func TestReferenceIsComplete(t *testing.T) {
 			if s.path == "check" && mentioned["virtual."+full] { // said to be the same
 				continue
 			}
-			if !mentioned[full] && full != "cluster" { // a later version's
+			if !mentioned[full] {
 				t.Errorf("%s is not in the reference", full)
 			}
 		}
 	}
 }
 
-// uncommentKey reads the reference with one example, and its header if need be, taken in: it may not go
-// with the rest (a firewall mark with an address), but it must be a key, and of
+// uncommentKey reads the reference with one example, and its header if need be,
+// taken in: it may not go with the rest (a firewall mark with an address), but it must be a key, and of
 // the right type.
 func uncommentKey(t *testing.T, header, key int) {
 	t.Helper()
 	lines := strings.Split(string(Reference()), "\n")
 	for _, i := range []int{header, key} {
 		if i >= 0 {
-			lines[i] = strings.Replace(lines[i], "# ", "", 1)
+			lines[i] = strings.TrimLeft(lines[i], "# ")
 		}
 	}
 	_, _, err := Parse("reference.toml", []byte(strings.Join(lines, "\n")))

@@ -64,6 +64,32 @@ var misplaced = map[string]string{
 	"virtual.port":           `the port belongs to the address: address = "192.0.2.10:80"`,
 	"virtual.fallback.port":  `the port belongs to the address: address = "127.0.0.1:80"`,
 	"virtual.check.protocol": `the check's type says it: type = "http"`,
+
+	// keepalived's and heartbeat's words
+	"cluster.state":             `the directors elect the active one; the highest priority wins`,
+	"cluster.nopreempt":         `that is the default; the opposite is preempt = true`,
+	"cluster.auto_failback":     `that is heartbeat's word for preempt`,
+	"cluster.advert_int":        `the profile says how soon a silent director is dead: profile = "fast"`,
+	"cluster.deadtime":          `the profile says how soon a silent director is dead: profile = "fast"`,
+	"cluster.keepalive":         `the profile says how soon a silent director is dead: profile = "fast"`,
+	"cluster.unicast_peer":      `that is keepalived's word for join`,
+	"cluster.node":              `the other directors are in join, by their addresses`,
+	"cluster.peers":             `the other directors are in join, by their addresses`,
+	"cluster.auth_pass":         `the directors share a key: key_file = "/etc/ipvsd/cluster.key"`,
+	"cluster.key":               `the key is in a file of its own: key_file = "/etc/ipvsd/cluster.key"`,
+	"cluster.virtual_ipaddress": `every address of a [[virtual]] is one, and every [[vip]]`,
+	"cluster.vip":               `every address of a [[virtual]] is one; others have the header [[vip]]`,
+	"cluster.ping":              `who is asked after a cut is in witnesses`,
+	"cluster.notify_master":     `that is keepalived's word for active in [cluster.hooks]`,
+	"cluster.notify_backup":     `that is keepalived's word for standby in [cluster.hooks]`,
+	"cluster.notify_fault":      `that is keepalived's word for fault in [cluster.hooks]`,
+	"cluster.track_interface":   `write a [[cluster.track]] with interface = "eth1"`,
+	"cluster.track_script":      `write a [[cluster.track]] with command = "/usr/local/bin/check"`,
+	"cluster.track.script":      `that is keepalived's word for command`,
+	"cluster.track.type":        `the key itself says it: interface, gateway, command or fewer_reals`,
+	"group.virtual":             `the group's addresses are in vips`,
+	"group.preempt":             `it is the same for all groups: preempt in [cluster]`,
+	"group.preempt_delay":       `it is the same for all groups: preempt_delay in [cluster]`,
 }
 
 // ldirectord has our key, or what to do, for each of its words.
@@ -96,7 +122,7 @@ func unknownKey(path, key string) (problem, meant string) {
 		return said + "; " + hint, ""
 	}
 	var here section
-	var elsewhere []string
+	var elsewhere, far []string // far: below another section
 	for _, s := range sections() {
 		switch {
 		case s.path == path:
@@ -104,8 +130,15 @@ func unknownKey(path, key string) (problem, meant string) {
 		case s.path == "" && slices.Contains(s.keys, key):
 			return fmt.Sprintf("%s in %s; it is a section of its own, with the header %s", said, header(path), header(key)), ""
 		case slices.Contains(s.keys, key):
-			elsewhere = append(elsewhere, header(s.path))
+			if strings.Contains(s.path, ".") && top(s.path) != top(path) {
+				far = append(far, header(s.path))
+			} else {
+				elsewhere = append(elsewhere, header(s.path))
+			}
 		}
+	}
+	if len(elsewhere) == 0 {
+		elsewhere = far
 	}
 	near := nearest(key, here.keys)
 	switch {
@@ -117,6 +150,12 @@ func unknownKey(path, key string) (problem, meant string) {
 		return fmt.Sprintf("%s in %s; it belongs in %s", said, header(path), strings.Join(elsewhere, " or ")), ""
 	}
 	return fmt.Sprintf("%s in %s; the keys there are %s", said, header(path), words(here.keys)), ""
+}
+
+// top is the section that a table is in.
+func top(path string) string {
+	section, _, _ := strings.Cut(path, ".")
+	return section
 }
 
 // words joins words for people: "a, b and c".

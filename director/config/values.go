@@ -192,13 +192,6 @@ func (n *netmask) read(key string, v any) string {
 	return fmt.Sprintf("%s is not a netmask; write %s = 24 or \"255.255.255.0\"", show(v), key)
 }
 
-// later is a section that a later version will have.
-type later struct{}
-
-func (*later) read(key string, _ any) string {
-	return fmt.Sprintf("this version runs a single director only, which is always active; leave the section [%s] out", key)
-}
-
 // show prints a value of TOML for a message.
 func show(v any) string {
 	switch v := v.(type) {

@@ -7,7 +7,7 @@ import (
 )
 
 // vips validates the [[vip]] tables and warns of those that nothing uses.
-func (r *report) vips(raws []rawVIP, virtuals []Virtual) []VIP {
+func (r *report) vips(file *rawFile, virtuals []Virtual) []VIP {
 	used := make(map[netip.Addr]bool, len(virtuals))
 	marks := false // the addresses of a firewall mark are known to the firewall only
 	for _, v := range virtuals {
@@ -16,8 +16,8 @@ func (r *report) vips(raws []rawVIP, virtuals []Virtual) []VIP {
 	}
 	var vips []VIP
 	first := make(map[netip.Addr]int)
-	for i := range raws {
-		raw := &raws[i]
+	for i := range file.VIPs {
+		raw := &file.VIPs[i]
 		var vip VIP
 		if prefix, ok := r.vipAddress(raw); ok {
 			vip.Address = prefix
@@ -31,7 +31,7 @@ func (r *report) vips(raws []rawVIP, virtuals []Virtual) []VIP {
 				}
 			}
 		}
-		vip.Interface = r.interfaceName(raw)
+		vip.Interface = r.vipInterface(raw, &file.Cluster)
 		vips = append(vips, vip)
 	}
 	return vips
@@ -100,27 +100,41 @@ func edge(p netip.Prefix) string {
 	return ""
 }
 
-// interfaceName validates what Linux takes as the name of an interface
-// (dev_valid_name in net/core/dev.c).
-func (r *report) interfaceName(raw *rawVIP) string {
-	name := or(raw.Interface, "")
-	base, _, label := strings.Cut(name, ":")
-	problem := ""
+// vipInterface returns where an address goes: by default [cluster]'s interface.
+func (r *report) vipInterface(raw *rawVIP, cluster *rawCluster) string {
 	switch {
-	case raw.Interface == nil && raw.has("interface"):
-	case raw.Interface == nil:
-		problem = `missing; write the interface that carries the address, such as interface = "eth0"`
+	case raw.has("interface"):
+		return r.interfaceKey(&raw.at, raw.Interface)
+	case !cluster.has("interface"):
+		r.key(&raw.at, "interface", "missing; write the interface that carries the address, such as interface = \"eth0\"")
+	}
+	return or(cluster.Interface, "")
+}
+
+// interfaceKey reads the name of an interface; "" where the key isn't there.
+func (r *report) interfaceKey(t *at, name *string) string {
+	if name == nil {
+		return ""
+	}
+	if p := interfaceProblem(*name); p != "" {
+		r.key(t, "interface", "%s", p)
+	}
+	return *name
+}
+
+// interfaceProblem says why Linux doesn't take a name for an interface
+// (dev_valid_name in net/core/dev.c), or "".
+func interfaceProblem(name string) string {
+	base, _, label := strings.Cut(name, ":")
+	switch {
 	case name == "":
-		problem = `empty; write the interface that carries the address, such as interface = "eth0"`
+		return `empty; write the name that "ip link" shows, such as interface = "eth0"`
 	case label:
-		problem = fmt.Sprintf("%q is a label and not an interface; write interface = %q", name, base)
+		return fmt.Sprintf("%q is a label and not an interface; write interface = %q", name, base)
 	case len(name) > 15:
-		problem = fmt.Sprintf("%q is longer than the 15 bytes that Linux allows; write the name that \"ip link\" shows", name)
+		return fmt.Sprintf("%q is longer than the 15 bytes that Linux allows; write the name that \"ip link\" shows", name)
 	case name == "." || name == ".." || strings.ContainsFunc(name, func(c rune) bool { return c <= ' ' || c == '/' || c == 0x7f }):
-		problem = fmt.Sprintf("%q can't be the name of an interface; write the name that \"ip link\" shows", name)
+		return fmt.Sprintf("%q can't be the name of an interface; write the name that \"ip link\" shows", name)
 	}
-	if problem != "" {
-		r.key(&raw.at, "interface", "%s", problem)
-	}
-	return name
+	return ""
 }

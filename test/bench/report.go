@@ -75,6 +75,9 @@ func median(ds []time.Duration) time.Duration {
 	return ds[len(ds)/2]
 }
 
+// best is the shortest of the times: what else runs on the machine only adds.
+func best(ds []time.Duration) time.Duration { return slices.Min(ds) }
+
 func quotient[T ~int64 | ~float64](a, b T) float64 {
 	if b == 0 {
 		return 0

@@ -16,6 +16,7 @@ import (
 // small is the set-up of the Debian tutorial: two web servers, a check every 2 s.
 var small = plan{virtuals: 1, reals: 2, check: "http", interval: 2 * time.Second, timeout: time.Second}
 
+// benchStart times the way from exec to READY, and to traffic.
 func benchStart(b *bench) {
 	s := b.site()
 	s.web()
@@ -29,14 +30,18 @@ func benchStart(b *bench) {
 		served = append(served, s.within(20*time.Second, "real servers in", start, in))
 		s.end(p)
 	}
-	r, d := median(ready), median(served)
+	r, d := best(ready), best(served)
 
+	var peer []time.Duration
+	for range rounds {
+		start := time.Now()
+		p := s.keepalived(small)
+		peer = append(peer, s.within(20*time.Second, "keepalived's real servers in", start, in))
+		s.end(p)
+	}
+	ka := best(peer)
 	start := time.Now()
-	p := s.keepalived(small)
-	ka := s.within(20*time.Second, "keepalived's real servers in", start, in)
-	s.end(p)
-	start = time.Now()
-	p = s.ldirectord(small)
+	p := s.ldirectord(small)
 	ld := s.within(60*time.Second, "ldirectord's real servers in", start, in)
 	s.end(p)
 

@@ -79,17 +79,17 @@ func benchTable(b *bench) {
 			return nil
 		}))
 	}
-	o, p := median(ours), median(peer)
+	o, p := best(ours), best(peer)
 	b.report.row(row{
 		what: "program 1,000 virtual services × 10 real servers", ours: ms(o), peer: "ipvsadm -R " + ms(p),
 		ratio: quotient(o, p), bar: "≤ 1.0 ×", pass: o <= p,
 	})
-	d := median(usual)
+	d := best(usual)
 	b.report.row(row{
 		what: "reconcile it, nothing to change", ours: ms(d), peer: "programming it " + ms(o),
 		ratio: quotient(d, o), bar: "≤ 0.1 ×", pass: 10*d <= o,
 	})
-	d = median(full)
+	d = best(full)
 	b.report.row(row{what: "  with the counters of each real server (status)", ours: ms(d), ratio: quotient(d, o)})
 }
 

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -154,6 +155,9 @@ func (h *Host) Addrs(ifname string) []netip.Prefix {
 		h.t.Fatalf("lab: %s: %s: %v", h.Name, ifname, err)
 	}
 	list, err := h.space.nl.AddrList(link, netlink.FAMILY_ALL)
+	for try := 0; try < 5 && errors.Is(err, netlink.ErrDumpInterrupted); try++ { // something changed meanwhile
+		list, err = h.space.nl.AddrList(link, netlink.FAMILY_ALL)
+	}
 	if err != nil {
 		h.t.Fatalf("lab: %s: addresses of %s: %v", h.Name, ifname, err)
 	}
