@@ -1,7 +1,6 @@
 package core
 
 import (
-	"slices"
 	"time"
 )
 
@@ -25,7 +24,7 @@ func (g *group) elect() bool {
 	}
 	if want != g.state {
 		if g.state == Suspect && want == Standby && why.Code == HolderActive {
-			g.c.note(g.name, Reason{Code: RefutedBurst, Node: why.Node, Age: c.now - g.suspectAt})
+			g.c.note(g.name, Reason{Code: RefutedBurst, Node: why.Node, Age: c.now - g.suspectAt + g.h.suspect})
 			why.Code = Refuted
 		}
 		return g.to(want, why)
@@ -135,11 +134,11 @@ func (c *Core) knowsBetter(p *peer, name string) bool {
 func (g *group) adopter() *peer {
 	for _, p := range g.c.peers {
 		s := p.group(g.id)
-		if s == nil || s.State != Init || !g.c.alive(p) {
+		if s == nil || !g.c.alive(p) {
 			continue
 		}
 		// Right after its start it may not know yet what is left.
-		if s.Flags&Adopting != 0 || !g.c.after(p.since+g.c.cfg.Timers.Interval) {
+		if s.Flags&Adopting != 0 || s.State == Init && !g.c.after(p.since+g.c.cfg.Timers.Interval) {
 			return p
 		}
 	}
@@ -337,109 +336,4 @@ func (g *group) claim(term uint32, why Reason) {
 	g.adopt = false
 	g.to(Active, why)
 	c.do(Hold{Group: g.name, Lifetime: g.lifetime, Adopt: adopt})
-}
-
-// wire is what is known from asking the wire for the group's addresses.
-type wire struct {
-	on    bool
-	faces []face
-}
-
-type face struct {
-	name    string
-	pending bool
-	silent  int // questions in a row without an answer that counts
-	at      time.Duration
-	mac     MAC
-}
-
-// quietAfter is how many questions in a row must go unanswered: two were not
-// enough at 10 % loss.
-const quietAfter = 5
-
-func (w *wire) configure(names []string) {
-	if slices.EqualFunc(w.faces, names, func(f face, n string) bool { return f.name == n }) {
-		return
-	}
-	w.faces = make([]face, len(names))
-	for i, n := range names {
-		w.faces[i].name = n
-	}
-}
-
-func (w *wire) begin() {
-	w.on = true
-	for i := range w.faces {
-		w.faces[i] = face{name: w.faces[i].name}
-	}
-}
-
-func (w *wire) forget() {
-	for i := range w.faces {
-		w.faces[i].pending, w.faces[i].silent = false, 0
-	}
-}
-
-func (w *wire) asked(name string, _ time.Duration) {
-	for i := range w.faces {
-		if f := &w.faces[i]; f.name == name && w.on {
-			if f.pending {
-				f.silent++
-			}
-			f.pending = true
-		}
-	}
-}
-
-func (w *wire) quiet() bool {
-	for _, f := range w.faces {
-		if f.silent < quietAfter {
-			return false
-		}
-	}
-	return true
-}
-
-// answer is the last answer that counts, on any interface.
-func (w *wire) answer() (mac MAC, at time.Duration) {
-	for _, f := range w.faces {
-		if f.at > at {
-			mac, at = f.mac, f.at
-		}
-	}
-	return mac, at
-}
-
-// answered takes an answer to a question. It counts when it comes from the
-// holder, or, while a director isn't heard, from a stranger.
-func (g *group) answered(name string, mac MAC) {
-	c := g.c
-	if slices.Contains(c.macs, mac) {
-		return
-	}
-	counts := g.h.name != "" && (slices.Contains(g.h.macs, mac) || len(g.h.macs) == 0)
-	if !counts && (g.h.name == "" || g.h.gone != "") {
-		counts = !c.complete()
-		for _, p := range c.peers {
-			if p.adv != nil && slices.Contains(p.adv.MACs, mac) {
-				counts = !c.told(p)
-			}
-		}
-	}
-	if !counts {
-		g.foreign(mac)
-		return
-	}
-	for i := range g.wire.faces {
-		if f := &g.wire.faces[i]; f.name == name {
-			f.pending, f.silent, f.at, f.mac = false, 0, c.now, mac
-		}
-	}
-}
-
-func (g *group) foreign(mac MAC) {
-	if g.pace.foreign != mac {
-		g.pace.foreign = mac
-		g.c.note(g.name, Reason{Code: ForeignAnswer, MAC: mac})
-	}
 }

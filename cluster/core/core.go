@@ -156,7 +156,7 @@ func (c *Core) take(in Input) {
 	case Received:
 		c.receive(in.Message)
 	case Asked:
-		c.withGroup(in.Group, func(g *group) { g.wire.asked(in.Interface, c.now) })
+		c.withGroup(in.Group, func(g *group) { g.wire.asked(in.Interface) })
 	case Answered:
 		c.withGroup(in.Group, func(g *group) { g.answered(in.Interface, in.MAC) })
 	case Claimed:

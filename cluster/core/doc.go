@@ -28,22 +28,22 @@
 //	Tick      the deadline has come. Early ones are harmless.
 //	Received  a decoded message of another director, authenticated already.
 //	Asked     a question (ARP probe, neighbour solicitation) for the addresses of a
-//	          group was sent on one interface. Send one for every Burst of Probe.Every
-//	          on each interface, from Probe{Every: >0} until Probe{Every: 0}.
+//	          group was sent on one interface: one each Probe.Every, until Probe{Every: 0}.
 //	Answered  somebody answered such a question, with that MAC. Deliver answers
 //	          before the next Asked, or they count as missing.
 //	Claimed   another machine announced or answered an address while we hold it.
 //	Witnessed one round of asking the witnesses, each up to three times, ended: when it
-//	          was begun and how many answered. Ask once a second, and while AskWitnesses{Every: >0} stands that
-//	          often (report each answer at once then).
+//	          was begun and how many answered. One a second; while AskWitnesses{Every: >0}
+//	          stands, one each Every.
 //	Health    what is wrong with this director, for one group or all: the whole list
-//	          each time. "No VIP before the table" is a hard fault that stands
-//	          until the table was programmed once.
-//	Actuated  how Hold came out (Up, Lost, Failed), or at the start that the addresses of
-//	          a group are still there from an earlier process (Leftover); better say
+//	          each time. "No VIP before the table" is a hard fault that stands until
+//	          the table was programmed once.
+//	Actuated  how Hold came out (Up, Lost, Failed), or at the start that the addresses
+//	          of a group are still there from an earlier process (Leftover); better say
 //	          that, the MACs and the first faults in Config, for the first advert.
 //	Warmed    the table of synced connections is warm: preempting may go on.
-//	Failover  the operator wants a group (or all) elsewhere. Ends with one Answer.
+//	Failover  the operator wants a group (or all) elsewhere. Ends with one Answer for
+//	          each group.
 //	Stop      SIGTERM: hand over, say goodbye, then Stopped. (For a restart in place
 //	          send no Stop: end the process; the next adopts the addresses.)
 //	Stalled   the runtime knows of a stall that the clock doesn't show (suspend).
@@ -56,7 +56,8 @@
 //	             tolerating that they are gone.
 //	Hold         have the addresses of the group for Lifetime from now, and announce them
 //	             as they come up. Repeated to renew (Renew); several in one Step are one
-//	             batch. Answer with Actuated Up after the first one is on the wire.
+//	             batch. Answer with Actuated Up once all are there and were announced
+//	             once: in a hand-over the old holder drops then.
 //	Announce     announce again; Kind says how often.
 //	Send         a message to one director, or to all configured ones ("").
 //	Probe        start (Every > 0) or stop asking the wire for the group's addresses.

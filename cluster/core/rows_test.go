@@ -272,12 +272,11 @@ func TestRows(t *testing.T) {
 		{"active: fewer witnesses than another", func(t *testing.T) *rig {
 			r, lb2 := active(t, func(c *Config) { c.Quorum, c.Witnesses = Witness, 2 })
 			lb2.reach = 2
-			for range 8 {
-				r.run(time.Second)
-				if r.state() == Releasing {
-					break
+			for i := 0; i < 800 && r.state() == Active; i++ {
+				if i%100 == 0 {
+					r.step(Witnessed{Begun: r.now, Answered: 1})
 				}
-				r.step(Witnessed{Begun: r.now, Answered: 1})
+				r.run(ms(10))
 			}
 			r.run(ms(160))
 			return r

@@ -23,7 +23,7 @@ func (g *group) serve() bool {
 			return true
 		}
 	}
-	if g.improve() {
+	if !g.pinned && g.improve() {
 		return true
 	}
 	g.decide(Reason{Code: Serving})
@@ -52,11 +52,27 @@ func (g *group) lose() bool {
 		g.loseTo(Standby, Reason{Code: QuorumLost, N: n, Of: c.directors()}, c.cfg.Timers.Interval)
 		return true
 	}
-	if c.cfg.DropIsolated && c.witnessing() && c.noReach() && c.living() == 1 && c.directors() > 1 && !c.alone() {
+	if g.isolated() {
 		g.loseTo(Standby, Reason{Code: Isolated}, c.cfg.Timers.Interval)
 		return true
 	}
 	return false
+}
+
+// isolated is whether all other directors and all witnesses fell silent at
+// once: then it is we who were cut off. It is known as soon as the others take
+// us for dead. Witnesses that were silent before have no say.
+func (g *group) isolated() bool {
+	c := g.c
+	if !c.cfg.DropIsolated || !c.witnessing() || c.directors() == 1 || c.alone() {
+		return false
+	}
+	lonely := c.living() == 1
+	if lonely && !g.lonely.is {
+		g.mute = c.noReach()
+	}
+	t := c.cfg.Timers
+	return g.lonely.lasted(c, lonely, t.Dead-t.Suspect) && !g.mute && !c.reach.since(g.lonely.at)
 }
 
 // loseTo drops what we held without a successor.
@@ -84,9 +100,12 @@ func (g *group) yieldToRival() bool {
 	}
 	s := p.holds(g.id)
 	own, other := g.standing(), p.standing(s)
+	if g.planned && p.name == g.from && s.Term < g.term && (s.State == Releasing || !c.after(g.claimed+c.cfg.Timers.Suspect)) {
+		return false // it is handing over to us
+	}
 	if beats(own, other) {
-		if s.State == Releasing || p.name == g.from && !c.after(g.claimed+c.cfg.Timers.Suspect) && s.Term < g.term {
-			return false // it is handing over to us
+		if s.State == Releasing {
+			return false
 		}
 		if g.rival == p.name && c.cfg.Quorum != Majority && c.after(g.rivalAt+c.cfg.Timers.Interval) || own.term < other.term {
 			// It doesn't hear us; others will tell it of a higher term.
@@ -145,7 +164,8 @@ func (g *group) improve() bool {
 	}
 	fewer := best != nil && c.witnessing() && c.reach.known && int(best.adv.Reach) > c.reach.best() &&
 		int(best.adv.Witnesses) == c.cfg.Witnesses
-	if g.fewer.lasted(c, fewer, 3*time.Second) && g.up {
+	// Others may notice up to a round later that a witness is gone for all.
+	if g.fewer.lasted(c, fewer, 2500*time.Millisecond) && g.up {
 		return g.handOver(best.name, Reason{Code: FewerWitness, Node: best.name, N: c.reach.best(), Of: c.cfg.Witnesses}, Standby)
 	}
 	return false

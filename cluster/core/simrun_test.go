@@ -50,6 +50,7 @@ func planOf(seed uint64) plan {
 	p.codec = r.IntN(16) == 0
 	p.replay = r.IntN(8) == 0
 	p.strict = r.IntN(20) == 0
+	p.isolated = r.IntN(10) == 0
 	for range 1 + r.IntN(4)/3 {
 		prio := make([]int, p.n)
 		for i := range prio {

@@ -53,9 +53,13 @@ func (c *Core) askWitnesses() {
 	}
 	every := time.Duration(0)
 	for _, g := range c.groups {
-		if g.state == Suspect && !c.reach.since(g.suspectAt) {
+		from := g.suspectAt
+		if g.state.Holds() {
+			from = g.lonely.at
+		}
+		if (g.state == Suspect || g.lonely.is) && !c.reach.since(from) {
 			d := c.cfg.Timers.Burst
-			if c.after(g.suspectAt + reachMemory) {
+			if c.after(from + reachMemory) {
 				d = c.cfg.Timers.Interval
 			}
 			if every == 0 || d < every {
