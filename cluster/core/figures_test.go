@@ -65,8 +65,8 @@ func TestFigures(t *testing.T) {
 	}{
 		{2, None, Standard, ms(605)},
 		{2, Witness, Standard, ms(605)},
-		{3, Majority, Standard, ms(610)},
-		{5, Majority, Standard, ms(610)},
+		{3, Majority, Standard, ms(606)},
+		{5, Majority, Standard, ms(606)},
 		{2, Witness, Fast, ms(258)},
 		{3, Majority, Fast, ms(262)},
 	} {
@@ -102,7 +102,7 @@ func TestFigures(t *testing.T) {
 
 // TestLoss leaves clusters alone on a bad network: nobody may move.
 func TestLoss(t *testing.T) {
-	d := 20 * time.Minute
+	d := 2 * time.Hour
 	if testing.Short() || raceEnabled {
 		d = time.Minute
 	}

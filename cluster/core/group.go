@@ -58,15 +58,16 @@ type group struct {
 	handing   *handing
 	operation *operation
 
-	vote   vote
-	grant  grant
-	voted  uint32 // the highest term that we granted
-	no     refusal
-	handed uint32        // the term of our last hand-over
-	back   time.Duration // no vote before
-	phases Phases
-	damp   damping
-	pace   pace
+	vote     vote
+	grant    grant
+	petition petition
+	voted    uint32 // the highest term that we granted
+	no       refusal
+	handed   uint32        // the term of our last hand-over
+	back     time.Duration // no vote before
+	phases   Phases
+	damp     damping
+	pace     pace
 }
 
 // since is how long a condition is true without a break.
@@ -102,6 +103,7 @@ func (g *group) configure(cfg Group) {
 func (g *group) turn() bool {
 	g.look()
 	g.operate()
+	g.consider()
 	switch g.state {
 	case Init:
 		return g.listen()

@@ -121,9 +121,31 @@ func (g *group) abort() {
 	g.grant = grant{}
 }
 
-// asked is another director's wish for our vote.
+// petition is a vote that we couldn't give at once.
+type petition struct {
+	from *peer
+	vote *Message
+	at   time.Duration
+}
+
+// asked is another director's wish for our vote. It may have come just before
+// our promise to the last holder is over.
 func (g *group) asked(p *peer, m *Message) {
+	g.petition = petition{p, m, g.c.now}
+	g.consider()
+}
+
+// consider gives our vote as soon as it may be given.
+func (g *group) consider() {
 	c := g.c
+	p, m := g.petition.from, g.petition.vote
+	if p == nil {
+		return
+	}
+	if c.now > g.petition.at+c.cfg.Timers.Interval || m.Boot != p.boot {
+		g.petition = petition{}
+		return
+	}
 	again := g.grant == grant{m.From, m.Boot, m.Term, g.grant.at, g.grant.dead}
 	switch {
 	case !c.after(c.began + c.cfg.StartHold), p.adv == nil:
@@ -144,6 +166,7 @@ func (g *group) asked(p *peer, m *Message) {
 	}
 	g.grant = grant{m.From, m.Boot, m.Term, c.now, max(c.cfg.Timers.Dead, c.dead(p))}
 	g.seen, g.voted = max(g.seen, m.Term), m.Term
+	g.petition = petition{}
 	c.send(p.name, KindGrant, g, m.Term, nil)
 }
 
@@ -167,6 +190,9 @@ func (g *group) granted(p *peer, m *Message) {
 }
 
 func (g *group) aborted(p *peer, m *Message) {
+	if g.petition.from == p && g.petition.vote.Term == m.Term {
+		g.petition = petition{}
+	}
 	if g.grant.node == p.name && g.grant.boot == m.Boot && g.grant.term == m.Term {
 		g.grant = grant{}
 	}

@@ -272,7 +272,7 @@ func TestRows(t *testing.T) {
 		{"active: fewer witnesses than another", func(t *testing.T) *rig {
 			r, lb2 := active(t, func(c *Config) { c.Quorum, c.Witnesses = Witness, 2 })
 			lb2.reach = 2
-			for i := 0; i < 800 && r.state() == Active; i++ {
+			for i := 0; i < 1200 && r.state() == Active; i++ {
 				if i%100 == 0 {
 					r.step(Witnessed{Begun: r.now, Answered: 1})
 				}

@@ -164,8 +164,13 @@ func (g *group) improve() bool {
 	}
 	fewer := best != nil && c.witnessing() && c.reach.known && int(best.adv.Reach) > c.reach.best() &&
 		int(best.adv.Witnesses) == c.cfg.Witnesses
-	// Others may notice up to a round later that a witness is gone for all.
-	if g.fewer.lasted(c, fewer, 2500*time.Millisecond) && g.up {
+	// Others may notice up to a round later that a witness is gone for all. One of
+	// several may be missed for long by chance.
+	wait := 2500 * time.Millisecond
+	if c.reach.best() > 0 {
+		wait *= 2
+	}
+	if g.fewer.lasted(c, fewer, wait) && g.up {
 		return g.handOver(best.name, Reason{Code: FewerWitness, Node: best.name, N: c.reach.best(), Of: c.cfg.Witnesses}, Standby)
 	}
 	return false

@@ -68,7 +68,7 @@ priority = %d
 interface = "eth0"
 %s
 `, filepath.Join(c.lbs[i].dir, "state"), c.lbs[i].name, 111+i, strings.Join(join, ", "), c.key, 100-10*i, more) +
-		strings.ReplaceAll(quick(`scheduler = "rr"`, rs1, rs2), `timeout = "400ms"`, `timeout = "2s"`) + `
+		quick(`scheduler = "rr"`, rs1, rs2) + `
 [[virtual]]
 name = "echo"
 address = "192.168.0.105:7"

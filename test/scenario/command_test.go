@@ -171,7 +171,7 @@ func TestSysctl(t *testing.T) {
 // are checked in time, and it is out with its reason.
 func TestStuckTarget(t *testing.T) {
 	f, webs := drFarm(t, 2)
-	f.start(quick(`scheduler = "rr"`, rs1, rs2))
+	f.start(strings.ReplaceAll(quick(`scheduler = "rr"`, rs1, rs2), `timeout = "2s"`, `timeout = "400ms"`))
 	webs[0].Hang(testPage)
 	f.awaitState("web", "192.168.0.101:80", director.StateDown, 3*time.Second)
 	if r := real(f.status(), "web", "192.168.0.101:80"); !strings.Contains(r.Reason, "timeout after 400ms") {

@@ -14,7 +14,8 @@ import (
 	"github.com/ipvsd/ipvsd/test/lab"
 )
 
-// quick is the tutorial's file with a check twice a second. More keys of the
+// quick is the tutorial's file with a check twice a second, and patience for a
+// starved lab kernel. More keys of the
 // virtual service and its real servers come as text.
 func quick(virtual string, reals ...string) string {
 	var b strings.Builder
@@ -24,7 +25,7 @@ type = "http"
 request = "/ldirector.html"
 receive = "Test Page"
 interval = "500ms"
-timeout = "400ms"
+timeout = "2s"
 
 [[virtual]]
 name = "web"
