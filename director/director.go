@@ -160,6 +160,7 @@ func (d *Director) Run(ctx context.Context) error {
 	if err := l.start(ctx); err != nil {
 		return err
 	}
+	next := time.Now() // of the whole table
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -179,7 +180,11 @@ func (d *Director) Run(ctx context.Context) error {
 		if err := l.round(ctx, full); err != nil {
 			return err
 		}
-		timer.Reset(l.pause())
+		// Verdicts, however many, never put off the look at the whole table.
+		if due := time.Now().Add(l.pause()); full || due.Before(next) {
+			next = due
+		}
+		timer.Reset(time.Until(next))
 	}
 }
 

@@ -172,6 +172,26 @@ func TestDriftIsRepaired(t *testing.T) {
 	})
 }
 
+// TestVerdictsDontPutOffRepairs lets verdicts change faster than the whole table
+// is compared.
+func TestVerdictsDontPutOffRepairs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := runBench(t, kerneltest.New(), webConfig(true))
+		b.kernel.Do(context.Background(), []table.Step{{
+			Op: table.AddService, Service: table.Service{ServiceKey: table.ByMark(table.IPv4, 9), Scheduler: "rr", PrefixLen: 32},
+		}})
+		for range 6 {
+			b.checks.say(pair(web1), checker.Up, "status 200")
+			time.Sleep(500 * time.Millisecond)
+			b.checks.say(pair(web1), checker.Down, "status 503")
+			time.Sleep(500 * time.Millisecond)
+		}
+		if got := b.d.Status(context.Background()).Kernel.Foreign; got != 1 {
+			t.Errorf("foreign services seen: %d, want 1", got)
+		}
+	})
+}
+
 func TestRestartAdopts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		kernel := kerneltest.New()

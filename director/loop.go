@@ -45,6 +45,8 @@ func newLoop(d *Director) *loop {
 		config:   v.config,
 		kernel:   v.kernel,
 	}
+	// What is published is never changed, the first view included.
+	l.config.Reloads, l.kernel.Drifts = maps.Clone(v.config.Reloads), maps.Clone(v.kernel.Drifts)
 	l.use(v.cfg)
 	return l
 }
