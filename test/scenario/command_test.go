@@ -58,7 +58,9 @@ func TestBadFile(t *testing.T) {
 // HTTP end points, with their exit statuses.
 func TestCommands(t *testing.T) {
 	f, webs := drFarm(t, 2)
-	f.write(quick(`scheduler = "rr"`, rs1, rs2))
+	// Without the warning of a timeout that is longer than the interval.
+	file := strings.ReplaceAll(quick(`scheduler = "rr"`, rs1, rs2), `timeout = "2s"`, `timeout = "500ms"`)
+	f.write(file)
 	plan := func() (string, int) { return f.try("plan", "-c", f.file(), "--socket", f.socket()) }
 
 	if out, code := f.try("config", "check", "-c", f.file()); code != 0 {
@@ -99,11 +101,11 @@ func TestCommands(t *testing.T) {
 	// What a changed file would do, with the connections that it disturbs.
 	f.nodes[1].Echo("tcp", ":7", "web2")
 	echo := "\n[[virtual]]\nname = \"echo\"\naddress = \"192.168.0.105:7\"\n[virtual.check]\ntype = \"connect\"\n[[virtual.real]]\n" + rs2 + "\n"
-	f.reload(quick(`scheduler = "rr"`, rs1, rs2) + echo)
+	f.reload(file + echo)
 	f.awaitState("echo", "192.168.0.102:7", director.StateUp, 3*time.Second)
 	hold := f.client.Hold("tcp", "192.168.0.105:7")
 	f.directorKeys = `removal_grace = "0s"`
-	f.write(quick(`scheduler = "rr"`, rs1, rs2))
+	f.write(file)
 	out, code = f.try("plan", "-c", f.file(), "--socket", f.socket(), "--json")
 	var p struct {
 		Steps []struct {
