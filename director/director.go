@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/ipvsd/ipvsd/checker"
+	"github.com/ipvsd/ipvsd/cluster/core"
 	"github.com/ipvsd/ipvsd/director/config"
 	"github.com/ipvsd/ipvsd/director/table"
 )
@@ -46,6 +47,13 @@ type Addresses interface {
 	Set(*config.Config)
 	Status() []AddressStatus
 	Ping(context.Context) error
+}
+
+// Cluster is the part of a cluster that the director's loop speaks to.
+type Cluster interface {
+	Active() bool
+	ClusterStatus() *ClusterStatus
+	Health(faults []core.Fault)
 }
 
 // Options are what a Director works with.
@@ -114,15 +122,13 @@ func (d *Director) hand(ctx context.Context, r reload) {
 
 // Hung names the loops that don't turn within ctx.
 func (d *Director) Hung(ctx context.Context) []string {
-	loops := []struct {
+	type named struct {
 		name string
 		ping func(context.Context) error
-	}{{"director", d.ping}, {"checker", d.opts.Checks.Ping}}
+	}
+	loops := []named{{"director", d.ping}, {"checker", d.opts.Checks.Ping}}
 	if d.opts.Addresses != nil {
-		loops = append(loops, struct {
-			name string
-			ping func(context.Context) error
-		}{"addresses", d.opts.Addresses.Ping})
+		loops = append(loops, named{"addresses", d.opts.Addresses.Ping})
 	}
 	type answer struct {
 		index int

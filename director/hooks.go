@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -54,7 +55,8 @@ func (h hooks) once(argv []string, e cluster.Event) (string, error) {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Env = append(os.Environ(),
 		"IPVSD_GROUP="+e.Group, "IPVSD_ROLE="+string(e.To), "IPVSD_PREVIOUS="+string(e.From),
-		"IPVSD_NAME="+h.name, "IPVSD_HOLDER="+e.Holder, "IPVSD_REASON="+e.Reason.String())
+		"IPVSD_NAME="+h.name, "IPVSD_HOLDER="+e.Holder,
+		"IPVSD_TERM="+strconv.FormatUint(uint64(e.Term), 10), "IPVSD_REASON="+e.Reason.String())
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second

@@ -11,13 +11,6 @@ import (
 	"github.com/ipvsd/ipvsd/director/config"
 )
 
-// Cluster is the part of a cluster that the director's loop speaks to.
-type Cluster interface {
-	Active() bool
-	ClusterStatus() *ClusterStatus
-	Health(faults []core.Fault)
-}
-
 // trackWatches has the checker watch the tracked gateways and commands: a
 // [[cluster.track]] is a check like any other.
 func trackWatches(cfg *config.Config) []checker.Watch {
