@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ipvsd/ipvsd/cluster/core"
+	"github.com/ipvsd/ipvsd/cluster/gossip"
 )
 
 // Programmed says that the table was programmed once: from now on addresses
@@ -47,6 +48,20 @@ func (n *Node) Health(group string, faults []core.Fault) {
 // that preempts waits for it.
 func (n *Node) Warmed() {
 	n.post(func(l *loop) { l.push(core.Warmed{}); l.flush() })
+}
+
+// Tell says something to the other directors, whose Members have it as Told: at
+// most once a second, the last one wins.
+func (n *Node) Tell(b []byte) error { return n.gossip.SetMeta(b) }
+
+// Ask puts a question to another director, which its Gossip.Answer answers.
+func (n *Node) Ask(ctx context.Context, name string, question []byte) ([]byte, error) {
+	return n.gossip.Ask(ctx, name, question)
+}
+
+// Rotate changes the key of all directors, see gossip.
+func (n *Node) Rotate(ctx context.Context, anew bool) (gossip.Rotation, error) {
+	return n.gossip.Rotate(ctx, anew)
 }
 
 // operation is a failover that somebody waits for.
@@ -166,7 +181,7 @@ func (n *Node) Reload(o Options) error {
 	fixed("listen", o.Gossip.Listen == old.Gossip.Listen && o.Gossip.Advertise == old.Gossip.Advertise)
 	fixed("join", slices.Equal(o.Gossip.Join, old.Gossip.Join))
 	fixed("label", o.Gossip.ClusterLabel == old.Gossip.ClusterLabel)
-	o.Gossip, o.Hook, o.Log, o.host = old.Gossip, old.Hook, old.Log, old.host
+	o.Gossip, o.Hook, o.Moved, o.Log, o.host = old.Gossip, old.Hook, old.Moved, old.Log, old.host
 	n.mu.Lock()
 	n.opts, n.problems = o, problems
 	n.mu.Unlock()

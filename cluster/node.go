@@ -36,6 +36,9 @@ type Options struct {
 	// goroutine of its own: one after the other, and where it takes long only
 	// the newest for each group.
 	Hook func(Event)
+	// Moved is told of each change of a group's state, at once and on the way of
+	// the move: it may not wait for anything.
+	Moved func(core.Transition)
 
 	host host // test-only: in place of the machine
 }

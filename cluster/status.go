@@ -42,6 +42,7 @@ type Member struct {
 	HeardUs   bool           // it says so
 	Reach     int            // witnesses that answer it
 	Keys      []string       // fingerprints, the encrypting one first
+	Told      []byte         // what it says by Tell; not to be changed
 	Error     string         // why it isn't reached
 }
 
@@ -71,6 +72,7 @@ type GroupStatus struct {
 // last heard, or, where it didn't fall silent, from the decision.
 type Failover struct {
 	Time      time.Time // of the decision
+	From      string    // who held it before; "": nobody as far as is known
 	Term      uint32
 	Reason    string
 	Code      core.Code
@@ -111,8 +113,10 @@ func newView(o Options) *view {
 // publish makes a new view.
 func (l *loop) publish() {
 	l.story.forget(l.now())
+	now := l.core.Status()
+	l.story.held(now)
 	v := &view{
-		start: l.start, core: l.core.Status(), addresses: make(map[string][]netip.Prefix), ids: make(map[core.GroupID]string),
+		start: l.start, core: now, addresses: make(map[string][]netip.Prefix), ids: make(map[core.GroupID]string),
 		failovers: make(map[string]Failover), transitions: make(map[string]uint64), notes: l.story.list(),
 		peers: make(map[string]netip.AddrPort, len(l.peers)),
 	}
@@ -138,14 +142,11 @@ func (l *loop) publish() {
 	}
 }
 
-// Active is whether this director holds a group.
+// Active is whether this director holds a group, or any ("").
 func (n *Node) Active(group string) bool {
-	for _, g := range n.view.Load().core.Groups {
-		if g.Name == group {
-			return g.State.Holds()
-		}
-	}
-	return false
+	return slices.ContainsFunc(n.view.Load().core.Groups, func(g core.GroupStatus) bool {
+		return (group == "" || g.Name == group) && g.State.Holds()
+	})
 }
 
 // Snapshot tells where everything stands. It waits for nothing.
@@ -192,7 +193,7 @@ func (v *view) members(known []gossip.Member, self string) []Member {
 	for _, k := range known {
 		m := Member{
 			Name: k.Name, Address: k.Addr, Self: k.Name == self, State: k.State.String(), Since: k.Since, LastHeard: k.Heard,
-			RTT: k.RTT, Keys: k.Keys, Error: k.Err,
+			RTT: k.RTT, Keys: k.Keys, Told: k.Meta, Error: k.Err,
 		}
 		out = append(out, m)
 	}

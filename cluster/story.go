@@ -15,6 +15,8 @@ type story struct {
 	config      core.Config // as the core has it
 	transitions map[string]uint64
 	claims      map[string]core.Transition // the last one of each group, until its addresses are up
+	holders     map[string]string          // who held each group last, as far as is known
+	from        map[string]string          // who held it when it was claimed here
 	failovers   map[string]Failover
 	notes       map[noteKey]note
 	said        map[string]time.Duration // when an error was logged last
@@ -43,6 +45,8 @@ func newStory() story {
 	return story{
 		transitions: make(map[string]uint64),
 		claims:      make(map[string]core.Transition),
+		holders:     make(map[string]string),
+		from:        make(map[string]string),
 		failovers:   make(map[string]Failover),
 		notes:       make(map[noteKey]note),
 		said:        make(map[string]time.Duration),
@@ -62,12 +66,18 @@ func (l *loop) transition(t core.Transition) {
 		if f.Suspected > 0 {
 			args = append(args, "suspected_ms", ms(f.Suspected), "permitted_ms", ms(f.Permitted))
 		}
+		if f.From != "" {
+			args = append(args, "former_holder", f.From)
+		}
 		l.log.Info("addresses up", args...)
 		return
 	}
+	if l.opts.Moved != nil {
+		l.opts.Moved(t)
+	}
 	l.story.transitions[t.To.String()]++
 	if t.To == core.Active {
-		l.story.claims[t.Group] = t
+		l.story.claims[t.Group], l.story.from[t.Group] = t, l.story.holders[t.Group]
 	}
 	l.log.Info("group changed state", args...)
 	if from, to := roleOf(t.From), roleOf(t.To); t.From != 0 && from != to {
@@ -91,7 +101,7 @@ func (l *loop) failover(t core.Transition) Failover {
 		return max(at-zero, 0)
 	}
 	f := Failover{
-		Time: l.start.Add(p.Decided), Term: t.Term, Reason: l.story.claims[t.Group].Reason.String(),
+		Time: l.start.Add(p.Decided), From: l.story.from[t.Group], Term: t.Term, Reason: l.story.claims[t.Group].Reason.String(),
 		Code: l.story.claims[t.Group].Reason.Code, Decided: after(p.Decided), AddressUp: after(p.AddressUp),
 		Announced: after(p.Announced),
 	}
@@ -100,6 +110,15 @@ func (l *loop) failover(t core.Transition) Failover {
 	}
 	l.story.failovers[t.Group] = f
 	return f
+}
+
+// held remembers who holds what, for the day that somebody else takes it.
+func (s *story) held(c core.Status) {
+	for _, g := range c.Groups {
+		if g.Holder != "" {
+			s.holders[g.Name] = g.Holder
+		}
+	}
 }
 
 // ms is a duration in milliseconds, with a decimal.

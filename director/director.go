@@ -52,8 +52,17 @@ type Addresses interface {
 // Cluster is the part of a cluster that the director's loop speaks to.
 type Cluster interface {
 	Active() bool
-	ClusterStatus() *ClusterStatus
+	Look() ClusterLook
 	Health(faults []core.Fault)
+	Tell(Census)     // to the other directors
+	Others() []Other // the living ones, with what they tell
+}
+
+// ClusterLook is what a Status tells of the cluster, as of one moment.
+type ClusterLook struct {
+	Active    bool
+	Addresses []AddressStatus
+	Cluster   *ClusterStatus
 }
 
 // Options are what a Director works with.
@@ -181,6 +190,9 @@ func (d *Director) Run(ctx context.Context) error {
 		case <-timer.C:
 			full = true
 		case <-d.pings:
+			continue
+		case <-l.peers.compare.C:
+			l.compareReals()
 			continue
 		}
 		if err := l.round(ctx, full); err != nil {

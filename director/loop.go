@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/ipvsd/ipvsd/checker"
-	"github.com/ipvsd/ipvsd/cluster/core"
 	"github.com/ipvsd/ipvsd/director/config"
 	"github.com/ipvsd/ipvsd/director/table"
 )
@@ -22,7 +21,7 @@ type loop struct {
 	verdicts Verdicts                            // as last heard
 	adopted  map[table.Pair]table.Real           // what the kernel held when we first saw it
 	leaving  map[table.Pair]time.Time            // deadlines of those that left the file
-	faults   []core.Fault                        // as last told to the cluster
+	peers    peers                               // what the cluster is told and tells
 	retained int                                 // how many the last round kept that the file doesn't name
 	want     Wanted                              // as last asked for
 	expect   table.State                         // as last programmed; a service that failed isn't in it
@@ -44,6 +43,7 @@ func newLoop(d *Director) *loop {
 		expect:   table.State{},
 		config:   v.config,
 		kernel:   v.kernel,
+		peers:    newPeers(),
 	}
 	// What is published is never changed, the first view included.
 	l.config.Reloads, l.kernel.Drifts = maps.Clone(v.config.Reloads), maps.Clone(v.kernel.Drifts)
@@ -64,6 +64,7 @@ func (l *loop) use(cfg *config.Config) {
 		}
 	}
 	maps.DeleteFunc(l.verdicts, func(p table.Pair, _ checker.State) bool { return l.pairs[p] == "" })
+	l.peers.use(cfg)
 }
 
 // start adopts what the kernel holds and lets the checks begin.
@@ -143,7 +144,7 @@ func (l *loop) take(r reload) {
 func (l *loop) round(ctx context.Context, full bool) error {
 	states := l.opts.Checks.States()
 	news := l.hear(states)
-	l.health(states)
+	l.health(states, len(news) > 0)
 	var want Wanted
 	var keys []table.ServiceKey
 	if full {

@@ -11,12 +11,14 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 
 	"github.com/ipvsd/ipvsd/cluster"
 	"github.com/ipvsd/ipvsd/cluster/core"
 	"github.com/ipvsd/ipvsd/cluster/gossip"
 	"github.com/ipvsd/ipvsd/cluster/vip"
 	"github.com/ipvsd/ipvsd/director/config"
+	"github.com/ipvsd/ipvsd/director/ipvs/handover"
 	"github.com/ipvsd/ipvsd/director/ipvs/syncd"
 )
 
@@ -27,40 +29,53 @@ type Member struct {
 	log  *slog.Logger
 	node *cluster.Node
 	sync *syncd.Keeper
+	cfg  atomic.Pointer[config.Config] // the running file
+
+	warmth  *warmth
+	records connectionRecord             // what the others ask for
+	faults  atomic.Pointer[[]core.Fault] // of Health
+
+	young *handover.Keeper // connections too young for sync
 }
 
-// NewMember makes the member that the file describes. It reads the key file.
-func NewMember(cfg *config.Config, log *slog.Logger) (*Member, error) {
-	for _, t := range cfg.Cluster.Tracks {
-		if t.Kind == config.TrackFewerReals {
-			return nil, fmt.Errorf("%s:%d: this version can't track fewer_reals; remove this [[cluster.track]]", cfg.File, t.Line)
-		}
-	}
-	m := &Member{log: log, sync: syncd.New(syncd.Options{Log: log})}
+// NewMember makes the member that the file describes. It reads the key file; of
+// the kernel it only reads connection counts.
+func NewMember(cfg *config.Config, kernel Kernel, log *slog.Logger) (*Member, error) {
+	m := &Member{log: log, sync: syncd.New(syncd.Options{Log: log}), young: handover.New(handover.Options{Log: log})}
+	m.cfg.Store(cfg)
+	m.faults.Store(new([]core.Fault))
+	m.records.read = kernel.Read
+	m.warmth = m.newWarmth()
 	o := ClusterOptions(cfg)
-	keys, err := readKeys(cfg, log)
+	keys, err := m.readKeys(cfg)
 	if err != nil {
 		return nil, err
 	}
-	o.Gossip.Keys = keys
+	o.Gossip.Keys, o.Gossip.KeyFile, o.Gossip.Answer = keys, cfg.Cluster.KeyFile, m.answer
 	o.Log = log
-	h := hooks{log: log, hooks: cfg.Cluster.Hooks, name: cfg.Cluster.Name}
-	o.Hook = h.run
+	o.Hook = func(e cluster.Event) { // those of the file of now
+		hooks{log: log, hooks: m.cfg.Load().Cluster.Hooks, name: cfg.Cluster.Name}.run(e)
+	}
+	o.Moved = m.moved
 	if m.node, err = cluster.New(o); err != nil {
 		return nil, fmt.Errorf("[cluster]: %w", err)
 	}
 	return m, nil
 }
 
-func readKeys(cfg *config.Config, log *slog.Logger) ([]gossip.Key, error) {
+func (m *Member) readKeys(cfg *config.Config) ([]gossip.Key, error) {
 	if cfg.Cluster.KeyFile == "" {
 		return nil, nil
 	}
 	keys, warnings, err := gossip.ReadKeyFile(cfg.Cluster.KeyFile)
-	for _, w := range warnings {
-		log.Warn("cluster key", "warning", w)
-	}
+	m.warn(warnings)
 	return keys, err
+}
+
+func (m *Member) warn(keyFile []string) {
+	for _, w := range keyFile {
+		m.log.Warn("cluster key", "warning", w)
+	}
 }
 
 // ClusterOptions is what a file says to the cluster, but for the keys.
@@ -76,6 +91,7 @@ func ClusterOptions(cfg *config.Config) cluster.Options {
 			Quorum:       core.Policy(c.Quorum),
 			Preempt:      c.Preempt,
 			PreemptDelay: c.PreemptDelay,
+			WarmCap:      warmCap,
 			Fingerprint:  fingerprint(cfg),
 		},
 		Groups:    clusterGroups(cfg),
@@ -136,12 +152,14 @@ func fingerprint(cfg *config.Config) uint64 {
 func (m *Member) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	ends := make(chan error, 2)
+	ends := make(chan error, 4)
 	go func() { ends <- m.node.Run(ctx) }()
 	go func() { ends <- m.sync.Run(ctx) }()
+	go func() { ends <- m.young.Run(ctx) }()
+	go func() { ends <- m.warmth.run(ctx) }()
 	first := <-ends
 	cancel()
-	return errors.Join(first, <-ends)
+	return errors.Join(first, <-ends, <-ends, <-ends)
 }
 
 // Programmed lets the addresses come: there is an answer for clients now.
@@ -160,25 +178,34 @@ func (m *Member) Failover(ctx context.Context, group, to string) (FailoverAnswer
 	return FailoverAnswer{OK: a.OK, Reason: a.Reason.String(), Holder: a.Reason.Node, Nobody: a.Nobody.Seconds()}, nil
 }
 
+// Rotate changes the key of all directors. anew gives up a rotation that wasn't
+// finished and begins another one.
+func (m *Member) Rotate(ctx context.Context, anew bool) (gossip.Rotation, error) {
+	return m.node.Rotate(ctx, anew)
+}
+
 // Set takes another file. What takes a restart is told as a problem.
 func (m *Member) Set(cfg *config.Config) {
 	if cfg.Cluster == nil {
 		m.log.Warn("[cluster] left the file; this director stays in the cluster until it is restarted")
 		return
 	}
+	m.cfg.Store(cfg)
 	o := ClusterOptions(cfg)
 	o.Log = m.log
 	if err := m.node.Reload(o); err != nil {
 		m.log.Error("cluster: the running settings stay", "err", err)
 	}
-	keys, err := readKeys(cfg, m.log)
-	if err == nil && len(keys) > 0 {
-		err = m.node.Keyring().Set(keys)
+	if path := cfg.Cluster.KeyFile; path != "" {
+		warnings, err := m.node.Keyring().Load(path)
+		m.warn(warnings)
+		if err != nil {
+			m.log.Error("cluster keys: the running ones stay", "err", err)
+		}
 	}
-	if err != nil {
-		m.log.Error("cluster keys: the running ones stay", "err", err)
-	}
-	m.sync.Set(syncWant(cfg))
+	want := syncWant(cfg)
+	m.sync.Set(want)
+	m.young.Set(handoverSettings(cfg, want))
 }
 
 // syncWant is the synchronisation that the file asks for; on loopback there is
@@ -210,86 +237,7 @@ func interfaceOf(addr netip.Addr) string {
 	return ""
 }
 
-// Health tells the cluster what is wrong with this director.
-func (m *Member) Health(faults []core.Fault) { m.node.Health("", faults) }
-
 // Ping returns nil once the member's loops have come round.
 func (m *Member) Ping(ctx context.Context) error {
 	return errors.Join(m.node.Ping(ctx), m.sync.Ping(ctx))
-}
-
-// Active reports whether this director holds an address.
-func (m *Member) Active() bool {
-	return slices.ContainsFunc(m.node.Snapshot().Groups, func(g cluster.GroupStatus) bool { return g.State.Holds() })
-}
-
-// Status tells where each address stands here.
-func (m *Member) Status() []AddressStatus {
-	out := addressStatus(m.node.Addresses())
-	here := map[string]bool{}
-	for _, a := range out {
-		here[a.Address] = true
-	}
-	for _, g := range m.node.Snapshot().Groups {
-		for _, p := range g.Addresses {
-			if here[p.String()] {
-				continue
-			}
-			a := AddressStatus{Address: p.String(), State: AddressMissing, Since: g.Since, Error: "nobody holds it: " + g.Reason}
-			if g.Holder != "" {
-				a.State, a.Error = AddressElsewhere, ""
-				a.Holder = g.Holder
-			}
-			out = append(out, a)
-		}
-	}
-	return out
-}
-
-// ClusterStatus is the cluster as this director sees it.
-func (m *Member) ClusterStatus() *ClusterStatus {
-	s := m.node.Snapshot()
-	out := &ClusterStatus{
-		Name: s.Name, Members: []MemberStatus{}, Groups: []ClusterGroupStatus{},
-		Transitions: s.Transitions, Problems: s.Problems, Notes: s.Notes, Sync: m.syncStatus(),
-	}
-	for _, p := range s.Members {
-		priority := 0
-		for _, v := range p.Priority {
-			priority = max(priority, v)
-		}
-		out.Members = append(out.Members, MemberStatus{
-			Name: p.Name, Address: p.Address.String(), State: p.State, Since: p.Since, Self: p.Self,
-			Priority: priority, Active: p.Active, Skew: p.Skew, Error: p.Error,
-		})
-	}
-	for _, g := range s.Groups {
-		gs := ClusterGroupStatus{
-			Name: g.Name, State: g.State.String(), Holder: g.Holder, Term: g.Term,
-			Reason: g.Reason, Code: string(g.Code), Since: g.Since,
-		}
-		for _, a := range g.Addresses {
-			gs.Addresses = append(gs.Addresses, a.String())
-		}
-		if f := g.Failover; !f.Time.IsZero() {
-			gs.Last = &FailoverStatus{
-				At: f.Time, Reason: f.Reason, Suspected: f.Suspected.Seconds(), Decided: f.Decided.Seconds(),
-				AddressUp: f.AddressUp.Seconds(), Announced: f.Announced.Seconds(),
-			}
-		}
-		out.Groups = append(out.Groups, gs)
-	}
-	return out
-}
-
-func (m *Member) syncStatus() SyncStatus {
-	s := m.sync.Snapshot()
-	out := SyncStatus{Enabled: s.Want != syncd.Want{}, Running: len(s.Running) == 2, ID: int(s.Want.SyncID), Interface: s.Want.Interface}
-	for i, p := range s.Problems {
-		if i > 0 {
-			out.Error += "; "
-		}
-		out.Error += p
-	}
-	return out
 }

@@ -27,6 +27,15 @@ type MemberStatus struct {
 	Active   []string  `json:"active"` // groups that it holds
 	Skew     bool      `json:"skew"`   // its file differs in what must be alike
 	Error    string    `json:"error,omitempty"`
+
+	Reals  *MemberReals `json:"reals,omitempty"`  // nil: not told, or not all have their first verdict
+	Faults string       `json:"faults,omitempty"` // what lowers its priority, as it says itself
+}
+
+// MemberReals counts the real servers that a director's own checks judge.
+type MemberReals struct {
+	Up  int `json:"up"`
+	All int `json:"all"`
 }
 
 // ClusterGroupStatus is one group of addresses that move together.
@@ -45,7 +54,8 @@ type ClusterGroupStatus struct {
 // FailoverStatus is when the parts of a failover came, in seconds since the
 // holder was last heard.
 type FailoverStatus struct {
-	At        time.Time `json:"at"` // of the decision
+	At        time.Time `json:"at"`             // of the decision
+	From      string    `json:"from,omitempty"` // who held it before; "": nobody, as far as is known
 	Reason    string    `json:"reason"`
 	Suspected float64   `json:"suspected"`
 	Decided   float64   `json:"decided"`

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"slices"
 
 	"github.com/ipvsd/ipvsd/checker"
 	"github.com/ipvsd/ipvsd/cluster/core"
@@ -37,8 +36,8 @@ func trackWatches(cfg *config.Config) []checker.Watch {
 func trackID(t config.Track) checker.ID { return checker.ID("track " + t.String()) }
 
 // Faults are the tracked conditions that fail now. linkUp says of an interface
-// whether it is there and up.
-func Faults(cfg *config.Config, states map[checker.ID]checker.State, linkUp func(string) bool) []core.Fault {
+// whether it is there and up; fewer is why fewer_reals fails, "" where it holds.
+func Faults(cfg *config.Config, states map[checker.ID]checker.State, linkUp func(string) bool, fewer string) []core.Fault {
 	var out []core.Fault
 	for _, t := range cfg.Cluster.Tracks {
 		text := ""
@@ -49,6 +48,8 @@ func Faults(cfg *config.Config, states map[checker.ID]checker.State, linkUp func
 			text = fmt.Sprintf("gateway %s doesn't answer", t.Gateway)
 		case t.Kind == config.TrackCommand && states[trackID(t)] == checker.Down:
 			text = t.String() + " fails"
+		case t.Kind == config.TrackFewerReals && fewer != "":
+			text = fewer
 		default:
 			continue
 		}
@@ -60,16 +61,4 @@ func Faults(cfg *config.Config, states map[checker.ID]checker.State, linkUp func
 func linkUp(name string) bool {
 	link, err := net.InterfaceByName(name)
 	return err == nil && link.Flags&net.FlagUp != 0 && link.Flags&net.FlagRunning != 0
-}
-
-// health tells the cluster the failing conditions, when they have changed.
-func (l *loop) health(states map[checker.ID]checker.State) {
-	if l.opts.Cluster == nil || l.cfg.Cluster == nil {
-		return
-	}
-	faults := Faults(l.cfg, states, linkUp)
-	if !slices.Equal(faults, l.faults) {
-		l.faults = faults
-		l.opts.Cluster.Health(faults)
-	}
 }

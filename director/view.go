@@ -67,7 +67,7 @@ func (d *Director) Status(ctx context.Context) Status {
 		Version: d.opts.Version,
 		PID:     os.Getpid(),
 		Started: d.started,
-		Active:  d.Active(),
+		Active:  true,
 		Ready:   d.Ready(),
 		Config:  v.config,
 		Kernel:  v.kernel,
@@ -78,11 +78,12 @@ func (d *Director) Status(ctx context.Context) Status {
 	for _, virtual := range v.cfg.Virtuals {
 		s.Virtuals = append(s.Virtuals, virtualStatus(virtual, have, checks))
 	}
-	if d.opts.Addresses != nil {
+	switch {
+	case d.opts.Cluster != nil:
+		look := d.opts.Cluster.Look()
+		s.Active, s.Addresses, s.Cluster = look.Active, look.Addresses, look.Cluster
+	case d.opts.Addresses != nil:
 		s.Addresses = d.opts.Addresses.Status()
-	}
-	if d.opts.Cluster != nil {
-		s.Cluster = d.opts.Cluster.ClusterStatus()
 	}
 	return s
 }

@@ -213,6 +213,9 @@ func (g *group) endAsking() {
 func (g *group) askPace() time.Duration {
 	c := g.c
 	every, long := c.cfg.Timers.Burst, c.cfg.Timers.Alone
+	if g.wire.steady() {
+		every /= 2 // the kernel of a dead process answers until its lifetime is over: not a moment is to be lost then
+	}
 	if g.h.gone == "" && g.h.name != "" {
 		long = g.h.fence
 	}

@@ -63,12 +63,12 @@ func TestFigures(t *testing.T) {
 		t     Timers
 		death time.Duration
 	}{
-		{2, None, Standard, ms(605)},
-		{2, Witness, Standard, ms(605)},
-		{3, Majority, Standard, ms(606)},
-		{5, Majority, Standard, ms(606)},
-		{2, Witness, Fast, ms(258)},
-		{3, Majority, Fast, ms(262)},
+		{2, None, Standard, ms(565)},
+		{2, Witness, Standard, ms(565)},
+		{3, Majority, Standard, ms(566)},
+		{5, Majority, Standard, ms(566)},
+		{2, Witness, Fast, ms(233)},
+		{3, Majority, Fast, ms(237)},
 	} {
 		for _, f := range []struct {
 			name  string
@@ -76,8 +76,8 @@ func TestFigures(t *testing.T) {
 			limit time.Duration
 		}{
 			{"machine dead", (*node).off, m.death},
-			{"process killed", (*node).kill, ms(100)},
-			{"process frozen", func(n *node) { n.freeze() }, ms(100)},
+			{"process killed", (*node).kill, ms(50)},
+			{"process frozen", func(n *node) { n.freeze() }, ms(50)},
 			{"SIGTERM", func(n *node) { n.step(Stop{}) }, 0},
 			{"failover", func(n *node) { n.step(Failover{ID: 1}) }, 0},
 		} {

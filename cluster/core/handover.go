@@ -7,8 +7,13 @@ import (
 
 // The waits of a hand-over.
 const (
-	takeLimit = 150 * time.Millisecond // until the successor says that it takes it
+	takeLimit = 500 * time.Millisecond // until the successor says that it takes it …
+	sickLimit = 150 * time.Millisecond // … where we can't serve meanwhile
 	showLimit = 2 * time.Second        // until its addresses are up
+
+	// linger is how long the old holder still serves after that: for what is on
+	// its way, and for who missed the first of the successor's announcements.
+	linger = 50 * time.Millisecond
 )
 
 // wish is a hand-over that somebody asked for.
@@ -27,6 +32,7 @@ type handing struct {
 	retry    time.Duration
 	seq      uint64 // the successor's newest message when it began
 	taken    bool
+	shownAt  time.Duration // when it said that its addresses are up; 0: not yet
 	operator bool
 	refused  []string
 }
@@ -77,12 +83,21 @@ func (g *group) release() bool {
 	if g.lose() {
 		return true
 	}
+	if h.shownAt > 0 {
+		if !c.after(h.shownAt + linger) {
+			g.decide(Reason{Code: SuccessorHas, Node: h.to.name})
+			return false
+		}
+		return g.to(h.target, Reason{Code: SuccessorHas, Node: h.to.name})
+	}
 	if p := g.live; p != nil {
 		s := p.holds(g.id)
 		switch {
 		case s.Term <= g.term && p != h.to:
-		case s.Flags&IsUp != 0 || p != h.to:
+		case p != h.to:
 			return g.to(h.target, Reason{Code: SuccessorHas, Node: p.name})
+		case s.Flags&IsUp != 0:
+			return g.shown()
 		default:
 			h.taken = true
 		}
@@ -94,8 +109,11 @@ func (g *group) release() bool {
 		return true
 	}
 	limit := h.at + takeLimit
-	if h.taken {
+	switch {
+	case h.taken:
 		limit = h.at + showLimit
+	case h.target == Faulty:
+		limit = h.at + sickLimit
 	}
 	if c.after(limit) || !h.taken && !g.able(h.to) {
 		return g.giveUp()
@@ -107,6 +125,17 @@ func (g *group) release() bool {
 	}
 	c.after(h.retry)
 	g.decide(Reason{Code: Awaiting, Node: h.to.name})
+	return false
+}
+
+// shown is the successor's word that its addresses are up.
+func (g *group) shown() bool {
+	h := g.handing
+	if h.target == Faulty { // we serve nobody any more
+		return g.to(h.target, Reason{Code: SuccessorHas, Node: h.to.name})
+	}
+	h.shownAt = g.c.now
+	g.c.after(h.shownAt + linger)
 	return false
 }
 
@@ -169,7 +198,9 @@ func (g *group) message(p *peer, m *Message) {
 			g.endOperation(true, Reason{Code: SuccessorHas, Node: p.name})
 			g.seen, g.held = max(g.seen, m.Term), max(g.held, m.Term)
 			g.vouched(p.name, m.Term, g.c.now)
-			g.to(g.handing.target, Reason{Code: SuccessorHas, Node: p.name})
+			if g.handing.shownAt == 0 {
+				g.shown()
+			}
 		}
 	case KindRefuse:
 		if g.state == Releasing && p == g.handing.to && m.Term == g.handed {

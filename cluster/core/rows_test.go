@@ -256,7 +256,7 @@ func TestRows(t *testing.T) {
 		{"active: the quorum lease is over", func(t *testing.T) *rig {
 			r, lb2 := active(t, majority)
 			lb2.deaf, r.them["lb3"].deaf = true, true
-			r.run(ms(640))
+			r.run(ms(600))
 			return r
 		}, "drop yield active>standby(quorum-lost) standby>suspect(wire-asked)", Suspect},
 		{"active: isolated", func(t *testing.T) *rig {
@@ -278,7 +278,7 @@ func TestRows(t *testing.T) {
 				}
 				r.run(ms(10))
 			}
-			r.run(ms(160))
+			r.run(ms(510))
 			return r
 		}, "handover active>releasing(fewer-witnesses) handover drop yield releasing>standby(successor-silent)", Standby},
 		{"active: SIGTERM", func(t *testing.T) *rig {
@@ -290,13 +290,13 @@ func TestRows(t *testing.T) {
 			r, lb2 := active(t, nil)
 			r.step(Stop{})
 			lb2.send(&Message{Kind: KindTook, Term: 2})
-			r.run(ms(100))
+			r.run(ms(200))
 			return r
 		}, "handover active>releasing(stopping) drop leave releasing>standby(successor-has-it) leave stopped", Standby},
-		{"releasing: 150 ms", func(t *testing.T) *rig {
+		{"releasing: nobody takes it", func(t *testing.T) *rig {
 			r, _ := active(t, nil)
 			r.step(Stop{})
-			r.run(ms(145))
+			r.run(ms(495))
 			if r.state() != Releasing {
 				t.Errorf("%s before the time was over", r.state())
 			}

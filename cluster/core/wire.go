@@ -74,6 +74,11 @@ func (w *wire) quiet() bool {
 	return true
 }
 
+// steady is whether the wire has answered each of many questions.
+func (w *wire) steady() bool {
+	return len(w.faces) > 0 && !slices.ContainsFunc(w.faces, func(f face) bool { return f.streak < many })
+}
+
 // answer is the last answer that counts, on any interface.
 func (w *wire) answer() (mac MAC, at time.Duration) {
 	for _, f := range w.faces {

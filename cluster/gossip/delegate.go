@@ -54,6 +54,8 @@ func (d *delegate) NotifyMsg(b []byte) {
 	switch e.kind {
 	case farewell:
 		d.view.left(e.name, e.boot)
+	case asked, answered:
+		g.hearQuestion(e)
 	case said:
 		g.deliver(Message{From: e.name, Addr: e.addr, Boot: e.boot, Payload: bytes.Clone(e.payload), At: at})
 	}

@@ -36,6 +36,8 @@ type kind byte
 const (
 	said     kind = 1 // the payload is the caller's
 	farewell kind = 2 // the process of this boot id is leaving
+	asked    kind = 3 // a question, see Ask
+	answered kind = 4 // its answer
 )
 
 // envelope goes around each payload, since memberlist hands over a message

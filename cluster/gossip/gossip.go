@@ -10,9 +10,10 @@
 //
 // Run starts one goroutine for each of these, and each ends with it: the
 // sender owns the socket's way out; a joiner per configured peer dials it; one
-// pushes changed metadata; the teller writes all log lines and keeps the
-// problems. memberlist calls the delegates under its own lock: they copy into
-// a view or a queue behind a mutex of its own, wake, and never call back.
+// pushes changed metadata; one answers questions; the teller writes all log
+// lines and keeps the problems. memberlist calls the delegates under its own
+// lock: they copy into a view or a queue behind a mutex of its own, wake, and
+// never call back.
 //
 // # What is and is not promised
 //
@@ -55,10 +56,15 @@ type Options struct {
 	Advertise    netip.AddrPort
 	Join         []netip.AddrPort // the other directors; this one may be among them
 	Keys         []Key            // the first one encrypts, all decrypt
+	KeyFile      string           // where Keys come from; "": they can't be rotated
 	Insecure     bool             // run without keys on an address that others reach
 	ClusterLabel string           // packets of other clusters are dropped and told
 	BootID       uint64           // new at each start; 0: random
 	Log          *slog.Logger     // required
+
+	// Answer answers what another director asks by Ask; nil is no answer. It
+	// runs in one goroutine, in which others wait for theirs.
+	Answer func(ctx context.Context, from string, question []byte) []byte
 
 	// Transport replaces the network in tests.
 	Transport memberlist.Transport
@@ -72,6 +78,8 @@ type Gossip struct {
 	view     *view
 	problems *problems
 	out      *outbox
+	asker    *asker
+	rotation *rotation
 	lines    *lines
 	received chan Message
 	lost     atomic.Uint64
@@ -79,8 +87,10 @@ type Gossip struct {
 	meta     atomic.Pointer[[]byte]
 	metaWake chan struct{}
 
-	self  atomic.Pointer[netip.AddrPort] // what we advertise, once known
-	list  atomic.Pointer[memberlist.Memberlist]
+	self     atomic.Pointer[netip.AddrPort] // what we advertise, once known
+	list     atomic.Pointer[memberlist.Memberlist]
+	rotating sync.Mutex // held by Rotate
+
 	leave sync.Mutex // held while leaving and while shutting down
 	down  bool       // guarded by leave
 	left  atomic.Bool
@@ -101,12 +111,17 @@ func New(o Options) (*Gossip, error) {
 		view:     newView(o.Name, o.BootID),
 		problems: newProblems(),
 		out:      newOutbox(),
+		asker:    newAsker(),
 		lines:    newLines(),
 		received: make(chan Message, receiveQueue),
 		metaWake: make(chan struct{}, 1),
 	}
 	var err error
 	if g.keyring, err = newKeyring(o.Keys, func() { wake(g.metaWake) }); err != nil {
+		return nil, err
+	}
+	g.keyring.file = o.KeyFile
+	if g.rotation, err = newRotation(g.keyring, o.Log); err != nil {
 		return nil, err
 	}
 	for _, a := range slices.CompactFunc(slices.SortedFunc(slices.Values(o.Join), netip.AddrPort.Compare), sameAddr) {
@@ -195,6 +210,7 @@ func (g *Gossip) Run(ctx context.Context) error {
 	g.list.Store(list)
 	wg.Go(func() { g.send(ctx) })
 	wg.Go(func() { g.pushMeta(ctx) })
+	wg.Go(func() { g.answer(ctx) })
 	for _, p := range g.peers {
 		wg.Go(func() { g.join(ctx, p) })
 	}

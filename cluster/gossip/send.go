@@ -30,6 +30,7 @@ type outbox struct {
 }
 
 type parcel struct {
+	kind    kind
 	to      netip.AddrPort // zero: everybody
 	payload []byte
 	at      time.Time
@@ -82,7 +83,7 @@ func (g *Gossip) queue(to netip.AddrPort, payload []byte) error {
 	if len(payload) > MaxPayload {
 		return fmt.Errorf("message of %d bytes, at most %d", len(payload), MaxPayload)
 	}
-	g.out.put(parcel{to: to, payload: slices.Clone(payload), at: time.Now()})
+	g.out.put(parcel{kind: said, to: to, payload: slices.Clone(payload), at: time.Now()})
 	return nil
 }
 
@@ -100,7 +101,7 @@ func (g *Gossip) send(ctx context.Context) {
 				g.out.dropped.Add(1)
 				continue
 			}
-			packet := g.envelope(said, p.payload).encode()
+			packet := g.envelope(p.kind, p.payload).encode()
 			if p.to.IsValid() {
 				g.sendPacket(p.to, packet)
 				continue

@@ -236,6 +236,16 @@ func (v *view) find(name string) (addr netip.AddrPort, heard time.Time) {
 	return netip.AddrPort{}, time.Time{}
 }
 
+// process is where a director is and its boot id.
+func (v *view) process(name string) (netip.AddrPort, uint64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if e := v.members[name]; e != nil {
+		return e.Addr, e.Boot
+	}
+	return netip.AddrPort{}, 0
+}
+
 // joinedAddrs are the addresses of the others that memberlist counts in.
 func (v *view) joinedAddrs() []netip.AddrPort {
 	v.mu.Lock()

@@ -16,7 +16,7 @@ var arrows = map[string][]string{
 	"director/kerneltest": {"director/table"},
 	"director/ipvs":       {"director/table"},
 	"director": {
-		"checker", "cluster", "cluster/core", "cluster/gossip", "cluster/vip", "director/config", "director/ipvs/syncd",
+		"checker", "cluster", "cluster/core", "cluster/gossip", "cluster/vip", "director/config", "director/ipvs/syncd", "director/ipvs/handover",
 		"director/table",
 	},
 	"director/api": {"director"},
@@ -26,6 +26,7 @@ var arrows = map[string][]string{
 	},
 	"cluster":                       {"cluster/core", "cluster/gossip", "cluster/vip"},
 	"director/ipvs/syncd":           {"director/table"},
+	"director/ipvs/handover":        {"director/ipvs/syncd", "director/table"},
 	"director/ipvs/syncd/syncdtest": {"director/ipvs/syncd"},
 	"test/bench":                    {"director/ipvs", "director/table", "test/lab"},
 	"test/lab/labexec":              {"test/lab"},

@@ -18,10 +18,10 @@ func newClusterCommand(e *env) *cobra.Command {
 		Use:   "keygen",
 		Short: "Make a key: 32 random bytes in base64",
 		Long: `Prints a new key, or writes it to a file that only root may read. Every director
-needs the same key. To change the key without an outage, on all directors in
-turn: first add the new key as the last line of the key file and reload
-(SIGHUP), then make it the first line and reload, then remove the old line and
-reload. The first line encrypts; every line decrypts.`,
+needs the same key. "ipvsd cluster rotate" changes it while the cluster runs. By
+hand, on all directors in turn: first add the new key as the last line of the key
+file and reload (SIGHUP), then make it the first line and reload, then remove the
+old line and reload. The first line encrypts; every line decrypts.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if out == "" {
@@ -32,7 +32,7 @@ reload. The first line encrypts; every line decrypts.`,
 		},
 	}
 	keygen.Flags().StringVarP(&out, "output", "o", "", "write it to this file, which must not exist")
-	c.AddCommand(keygen)
+	c.AddCommand(keygen, newRotateCommand(e))
 	return c
 }
 

@@ -88,6 +88,7 @@ func (e *env) runDirector(stop context.Context, o daemonOptions) error {
 		return err
 	}
 	server.Handle("POST /v1/failover", failoverHandler(addresses.member))
+	server.Handle("POST /v1/cluster/rotate", rotateHandler(addresses.member))
 	log.Info("starting", "version", version, "file", cfg.File, "virtuals", len(cfg.Virtuals), "pid", os.Getpid())
 
 	loops := newGroup(ctx, cancel)

@@ -64,7 +64,7 @@ func (r *renderer) cluster(c *director.ClusterStatus) {
 	}
 	for i := range c.Groups {
 		if g := &c.Groups[i]; g.Last != nil {
-			r.labelled("failover", plain, fmt.Sprintf("of %s to this director %s ago, %s: %s", g.Name, r.age(g.Last.At), g.Last.Reason, phases(g.Last)))
+			r.labelled("failover", plain, fmt.Sprintf("of %s%s to this director %s ago, %s: %s", g.Name, from(g.Last), r.age(g.Last.At), g.Last.Reason, phases(g.Last)))
 		}
 	}
 	r.sync(&c.Sync)
@@ -125,11 +125,17 @@ func (r *renderer) memberRow(m *director.MemberStatus) []cell {
 	case "left":
 		s = dim
 	}
-	problem := cell{text: cmp.Or(m.Error, "-"), style: s}
+	var why []string
 	if m.Skew {
-		problem = cell{text: strings.TrimSuffix("its file differs; "+m.Error, "; "), style: yellow}
+		why = append(why, "its file differs")
 	}
-	if problem.text != "-" && m.State == "alive" {
+	for _, text := range []string{m.Faults, m.Error} {
+		if text != "" {
+			why = append(why, text)
+		}
+	}
+	problem := cell{text: cmp.Or(strings.Join(why, "; "), "-"), style: s}
+	if len(why) > 0 && (m.Skew || m.State == "alive") {
 		problem.style = yellow
 	}
 	priority := strconv.Itoa(m.Priority)
@@ -178,6 +184,14 @@ func (r *renderer) short(name string) string {
 		return name
 	}
 	return cut(clean(name), 14)
+}
+
+// from says who had a group before.
+func from(f *director.FailoverStatus) string {
+	if f.From == "" {
+		return ""
+	}
+	return " from " + f.From
 }
 
 // phases are the times of a failover in milliseconds.
