@@ -21,21 +21,31 @@ const demoLimit = 2 * time.Minute
 // to: there, standard output is a serial line.
 type demoOptions struct {
 	live, color bool
+	width       int // columns
 }
+
+// A demo is made for as many columns as this; on a terminal with fewer it makes
+// do with them, down to the least.
+const (
+	demoWidth      = 100
+	demoLeastWidth = 80
+)
 
 func newDemoCommand(e *env) *cobra.Command {
 	var o demoOptions
 	c := &cobra.Command{
 		Use:   "demo",
-		Short: "Play a web farm on this machine: servers die and return, a client counts",
-		Long: `Builds a small web farm: a client, a director and three web servers (nginx),
+		Short: "Play a whole cluster on this machine: servers and directors die, a client counts",
+		Long: `Builds a whole cluster: a client, two directors and three web servers (nginx),
 each a host of its own in a network of its own. Where this kernel has no IPVS,
 or you are not root, that happens in a kernel that is an ordinary process
 (Debian's user-mode-linux). Nothing on this machine is changed, nothing stays.
 
-The client opens a connection every 20 ms. Meanwhile one web server is killed,
-the test page of another is broken, both come back, and the director itself is
-killed and started again. At the end you see what the client saw.
+The client opens a connection every 20 ms and holds another one open all the
+time. Meanwhile one web server is killed and the test page of another is broken,
+both come back, the active director hands over to the other one, then the new
+one's machine dies and returns. After each act and at the end you see what the
+client saw. It takes less than a minute.
 
 Exit status: 0 all went as it should, 1 something didn't.`,
 		Args: cobra.NoArgs,
@@ -48,8 +58,10 @@ Exit status: 0 all went as it should, 1 something didn't.`,
 	}
 	c.Flags().BoolVar(&o.live, "live", false, "redraw the line with the client's figures")
 	c.Flags().BoolVar(&o.color, "color", false, "colour")
-	_ = c.Flags().MarkHidden("live") // fails only for a flag that isn't there
-	_ = c.Flags().MarkHidden("color")
+	c.Flags().IntVar(&o.width, "width", demoWidth, "columns")
+	for _, name := range []string{"live", "color", "width"} {
+		_ = c.Flags().MarkHidden(name) // fails only for a flag that isn't there
+	}
 	return c
 }
 
@@ -63,9 +75,11 @@ func (e *env) bootDemo(ctx context.Context) error {
 		return err
 	}
 	argv := []string{exe, "demo"}
-	if _, ok := terminal(e.stdout); ok {
+	if out, ok := terminal(e.stdout); ok {
+		width, _ := terminalSize(out)
 		argv = append(argv, fmt.Sprintf("--live=%t", os.Getenv("TERM") != "dumb"),
-			fmt.Sprintf("--color=%t", renderFor(e.stdout).color))
+			fmt.Sprintf("--color=%t", renderFor(e.stdout).color),
+			fmt.Sprintf("--width=%d", max(demoLeastWidth, min(width, demoWidth))))
 	}
 	fmt.Fprintln(e.stdout, "Starting the lab: a kernel with IPVS and a network of its own. Nothing on this")
 	fmt.Fprintln(e.stdout, "machine is changed, and nothing stays. Ctrl-C ends it.")
@@ -103,7 +117,7 @@ func nginxPath() (string, error) {
 		"       (make demo installs it, without starting it on this machine)")
 }
 
-// playDemo builds the farm and plays the story, inside the lab.
+// playDemo builds the cluster and plays the story, inside the lab.
 func (e *env) playDemo(ctx context.Context, o demoOptions) (err error) {
 	s := &stage{}
 	defer s.strike()
@@ -121,7 +135,7 @@ func (e *env) playDemo(ctx context.Context, o demoOptions) (err error) {
 		}
 	}()
 	f.build()
-	p := &play{farm: f, out: out, acts: story(f)}
+	p := newPlay(f, out)
 	problems := p.run(ctx)
 	if ctx.Err() != nil {
 		return &exitError{code: 130}

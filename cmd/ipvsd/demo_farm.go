@@ -8,39 +8,50 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/ipvsd/ipvsd/director"
-	"github.com/ipvsd/ipvsd/director/api"
 	"github.com/ipvsd/ipvsd/test/lab"
 )
 
 const (
-	demoVIP      = "192.168.0.105"
-	demoURL      = "http://" + demoVIP + "/"
-	demoClient   = "192.168.0.1"
-	demoDirector = "192.168.0.110"
-	demoFallback = "fallback" // the name of the director's own web server
+	demoVIP    = "192.168.0.105"
+	demoURL    = "http://" + demoVIP + "/"
+	demoClient = "192.168.0.1" // it is the gateway, too, which is the directors' witness
+	demoChat   = demoVIP + ":5222"
+	demoWebs   = 3
+
+	demoLoadb1 = "192.168.0.111"
+	demoLoadb2 = "192.168.0.112"
 )
 
-// demoFile is the tutorial's file with three web servers.
-const demoFile = `[check]
+// demoFile is the file of both directors: name and listen are found by the
+// host's name and addresses.
+const demoFile = `[cluster]
+join = ["192.168.0.111:7946", "192.168.0.112:7946"]
+key_file = "/etc/ipvsd/cluster.key"
+interface = "eth0"
+
+[check]
 type = "http"
 request = "/ldirector.html"
 receive = "Test Page"
-interval = "1s"
-timeout = "1s"
+interval = "2s"
+timeout = "2s"
 
 [[virtual]]
 name = "web"
 address = "192.168.0.105:80"
 scheduler = "rr"
-fallback = { address = "127.0.0.1:80" }
-
   [[virtual.real]]
   address = "192.168.0.101"
-
   [[virtual.real]]
   address = "192.168.0.102"
+  [[virtual.real]]
+  address = "192.168.0.103"
 
+[[virtual]]
+name = "chat"                    # connections that live for hours
+address = "192.168.0.105:5222"
+  [virtual.check]
+  type = "connect"
   [[virtual.real]]
   address = "192.168.0.103"
 `
@@ -58,9 +69,10 @@ type demoFarm struct {
 
 	client *lab.Host
 	webs   []*demoWeb
-	lb     *demoDaemon
-	last   director.Status // the last that was seen
-	setup  string          // what `realserver setup` printed on the first web server
+	lbs    []*demoDaemon
+
+	setup  string // what `realserver setup` printed on the first web server
+	keygen string // what `cluster keygen` printed
 }
 
 func (f *demoFarm) build() {
@@ -73,7 +85,7 @@ func (f *demoFarm) build() {
 
 	net := lab.New(f.stage)
 	f.client = net.Host("client", demoClient+"/24")
-	for i := range 3 {
+	for i := range demoWebs {
 		name, addr := fmt.Sprintf("web%d", i+1), fmt.Sprintf("192.168.0.%d", 101+i)
 		w := f.web(net.Host(name, addr+"/24"), name)
 		w.addr = addr + ":80"
@@ -83,20 +95,18 @@ func (f *demoFarm) build() {
 			f.setup = printed
 		}
 	}
-	f.lb = f.daemon(net.Host("loadb1", demoDirector+"/24"))
+	f.webs[demoWebs-1].host.Echo("tcp", ":5222", f.webs[demoWebs-1].name)
+	for i, addr := range []string{demoLoadb1, demoLoadb2} {
+		f.lbs = append(f.lbs, f.daemon(net.Host(fmt.Sprintf("loadb%d", i+1), addr+"/24")))
+	}
+	f.keygen = f.lbs[0].host.Run(f.exe, "cluster", "keygen", "-o", demoKeyPath)
+	f.lbs[1].write(demoKeyPath, f.lbs[0].read(demoKeyPath), 0o600)
 }
 
 func (f *demoFarm) must(err error) {
 	if err != nil {
 		f.stage.Fatalf("demo: %v", err)
 	}
-}
-
-// ownState gives a host a /var/lib of its own: there the daemons keep what must
-// outlive them, at the same path on every host.
-func (f *demoFarm) ownState(h *lab.Host) {
-	h.Private("/var/lib")
-	f.must(h.Do(func() error { return os.Mkdir("/var/lib/nginx", 0o755) }))
 }
 
 // demoWeb is a web server: nginx with its own files.
@@ -126,9 +136,11 @@ http {
 }
 `
 
-// web starts nginx on a host.
+// web starts nginx on a host. The host gets a /var/lib of its own: there nginx
+// and ipvsd keep what must outlive them, at the same path on every host.
 func (f *demoFarm) web(h *lab.Host, name string) *demoWeb {
-	f.ownState(h)
+	h.Private("/var/lib")
+	f.must(h.Do(func() error { return os.Mkdir("/var/lib/nginx", 0o755) }))
 	w := &demoWeb{name: name, farm: f, host: h, dir: filepath.Join(f.dir, name)}
 	f.must(os.MkdirAll(filepath.Join(w.dir, "htdocs"), 0o755))
 	w.write("nginx.conf", fmt.Sprintf(nginxConf, w.dir, name))
@@ -157,51 +169,11 @@ func (w *demoWeb) kill() {
 	_ = w.nginx.Wait(5 * time.Second) // it was killed: an error is what must come
 }
 
-// demoDaemon is a director: the daemon, its file and its control socket.
-type demoDaemon struct {
-	farm   *demoFarm
-	dir    string
-	host   *lab.Host
-	procs  []*lab.Proc // the last one is the one that runs
-	client *api.Client
-}
-
-// daemon prepares a director and its fallback web server, and doesn't start it.
-func (f *demoFarm) daemon(h *lab.Host) *demoDaemon {
-	d := &demoDaemon{farm: f, host: h, dir: filepath.Join(f.dir, h.Name)}
-	f.must(os.Mkdir(d.dir, 0o755))
-	f.must(os.WriteFile(d.file(), []byte(demoFile), 0o644))
-	f.web(h, demoFallback)
-	d.client = api.NewClient(d.socket())
-	f.stage.Cleanup(d.client.Close)
-	return d
-}
-
-func (d *demoDaemon) file() string   { return filepath.Join(d.dir, "ipvsd.toml") }
-func (d *demoDaemon) socket() string { return filepath.Join(d.dir, "ipvsd.sock") }
-
-func (d *demoDaemon) start() {
-	d.procs = append(d.procs, d.host.Start(d.farm.exe, "director", "-c", d.file(), "--socket", d.socket()))
-}
-
-func (d *demoDaemon) proc() *lab.Proc { return d.procs[len(d.procs)-1] }
-
-// stop ends the daemon as systemd does.
-func (d *demoDaemon) stop() error {
-	d.proc().Signal(syscall.SIGTERM)
-	if err := d.proc().Wait(10 * time.Second); err != nil {
-		return fmt.Errorf("ipvsd director after SIGTERM: %v", err)
-	}
-	return nil
-}
-
-// logTo writes what the director logged, for a demo that went wrong.
+// logTo writes what the directors logged, for a demo that went wrong.
 func (f *demoFarm) logTo(w io.Writer) {
-	if f.lb == nil || len(f.lb.procs) == 0 {
-		return
-	}
-	fmt.Fprintln(w, "\nThe director's log:")
-	for _, p := range f.lb.procs {
-		fmt.Fprint(w, p.Output())
+	for _, d := range f.lbs {
+		for _, p := range d.procs {
+			fmt.Fprintf(w, "\nThe log of %s (pid %d):\n%s", d.name, p.PID(), p.Output())
+		}
 	}
 }

@@ -6,159 +6,191 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/ipvsd/ipvsd/director"
 	"github.com/ipvsd/ipvsd/test/lab"
 )
 
+// progressInterval is how often the line with the client's figures is redrawn.
+const progressInterval = 200 * time.Millisecond
+
+// What belongs to an act is indented: an event behind its time, the other lines
+// below its text.
 const (
-	demoWidth = 80
-	// tableRest is how long a change must last until it is shown on its own
-	// account.
-	tableRest = time.Second
-	// progressInterval is how often the line with the client's figures is redrawn.
-	progressInterval = 200 * time.Millisecond
+	eventIndent = "           "
+	demoIndent  = "   "
 )
 
-// teller writes the story for a reader, 80 columns wide.
+// teller writes the story for a reader.
 type teller struct {
 	w     io.Writer
 	o     demoOptions
-	start time.Time
+	start time.Time // of the client
 	acts  int
 
-	shown   string // the last table, as a picture without ages
-	pending string
-	since   time.Time // of pending
-	drawn   time.Time // when the progress line was drawn last
-	online  bool      // the cursor stands behind a progress line
-	blank   bool      // the last line was empty
+	drawn  time.Time // when the progress line was drawn last
+	online bool      // the cursor stands behind a progress line
+	blank  bool      // the last line was empty
 }
 
-func newTeller(w io.Writer, o demoOptions) *teller {
-	return &teller{w: w, o: o, start: time.Now()}
-}
+func newTeller(w io.Writer, o demoOptions) *teller { return &teller{w: w, o: o} }
 
-func (t *teller) line(s style, text string) {
+// begin sets the clock of the events to zero.
+func (t *teller) begin(start time.Time) { t.start = start }
+
+func (t *teller) line(s style, text string) { t.line2(plain, "", s, text) }
+
+// line2 is a line of two styles.
+func (t *teller) line2(headStyle style, head string, s style, text string) {
 	if t.online {
 		fmt.Fprint(t.w, "\r"+lineRest)
 		t.online = false
 	}
-	if text == "" && t.blank {
+	if head+text == "" && t.blank {
 		return
 	}
-	t.blank = text == ""
+	t.blank = head+text == ""
 	r := &renderer{opts: renderOptions{color: t.o.color}}
+	r.write(headStyle, head)
 	r.write(s, text)
 	r.newline()
 	_, _ = t.w.Write(r.out.Bytes()) // nobody reads any more: the demo ends soon
 }
 
-// title is what happens now.
-func (t *teller) title(text string) {
+// title begins an act.
+func (t *teller) title(text, note string) {
 	t.acts++
 	t.line(plain, "")
-	for i, l := range wrap(fmt.Sprintf("%d. %s", t.acts, text), demoWidth) {
-		if i > 0 {
-			l = "   " + l
-		}
-		t.line(bold, l)
+	t.line(bold, fmt.Sprintf("%d. %s", t.acts, text))
+	if note != "" {
+		t.paragraph(plain, demoIndent, note)
 	}
 }
 
-// say is a paragraph.
-func (t *teller) say(text string) { t.paragraph(plain, text) }
+func (t *teller) paragraph(s style, indent, text string) {
+	for _, l := range wrap(clean(text), t.o.width-len(indent)) {
+		t.line(s, indent+l)
+	}
+}
+
+// say is a paragraph between the acts.
+func (t *teller) say(text string) { t.paragraph(plain, demoIndent, text) }
 
 // good is a paragraph of good news.
-func (t *teller) good(text string) { t.paragraph(green, text) }
+func (t *teller) good(text string) { t.paragraph(green, demoIndent, text) }
 
-func (t *teller) paragraph(s style, text string) {
-	for _, l := range wrap(clean(text), demoWidth-3) {
-		t.line(s, "   "+l)
+// remark is something that the reader should know of the whole.
+func (t *teller) remark(text string) {
+	t.line(plain, "")
+	for _, l := range wrap(text, t.o.width) {
+		t.line(yellow, l)
 	}
 }
 
-// block is text that stays as it is.
+// event is something that happens now.
+func (t *teller) event(s style, text string) {
+	head := fmt.Sprintf("%7.1f s  ", time.Since(t.start).Seconds())
+	for _, l := range wrap(clean(text), t.o.width-len(eventIndent)) {
+		t.line2(dim, head, s, l)
+		head = eventIndent
+	}
+}
+
+// block is what a command printed.
 func (t *teller) block(text string) {
 	for l := range strings.Lines(text) {
-		t.line(dim, strings.TrimRight("   | "+l, "\n "))
+		t.paragraph(dim, eventIndent, strings.TrimSuffix(l, "\n"))
 	}
 }
 
-func (t *teller) effect(a *act, took time.Duration, how string) {
-	s := green
-	if a.web != nil && !a.up {
-		s = yellow
-	}
-	text := fmt.Sprintf("%s after %s", a.effect, seconds(took))
-	if how != "" {
-		text += ": " + how
-	}
-	t.paragraph(s, text)
-}
-
-// table shows the table where something changed in it: at once if the story has
-// come to a point, else when the change lasts.
-func (t *teller) table(s director.Status, now bool) {
-	picture := tablePicture(s)
-	if picture == t.shown {
-		t.pending = ""
-		return
-	}
-	if picture != t.pending {
-		t.pending, t.since = picture, time.Now()
-	}
-	if !now && time.Since(t.since) < tableRest {
-		return
-	}
-	t.shown, t.pending = picture, ""
-	var b bytes.Buffer
-	_ = renderTable(&b, s, renderOptions{now: time.Now(), width: demoWidth, color: t.o.color}) // a Buffer takes all
-	t.line(plain, "")
-	for l := range strings.Lines(b.String()) {
-		t.line(plain, strings.TrimSuffix(l, "\n"))
-	}
-	t.line(plain, "")
-}
-
-// tablePicture is the part of a table that is worth a new one.
-func tablePicture(s director.Status) string {
-	var b strings.Builder
-	for _, v := range s.Virtuals {
-		fmt.Fprintln(&b, v.Name, v.Up, v.Fallback)
-		for _, r := range v.Reals {
-			fmt.Fprintln(&b, r.Address, r.State, r.Weight, r.InKernel, r.Reason)
+// command is what an operator types on a host, and what he gets.
+func (t *teller) command(host, text, output string) {
+	t.line2(dim, demoIndent+host+"# ", bold, text)
+	for l := range strings.Lines(output) {
+		l = strings.TrimRight(demoIndent+l, "\n ")
+		if utf8.RuneCountInString(l) > t.o.width {
+			t.paragraph(dim, demoIndent, l)
+			continue
 		}
+		t.line(dim, l) // as it is, with its indent
 	}
-	return b.String()
+}
+
+// status is `ipvsd status` on a director.
+func (t *teller) status(host string, s director.Status) {
+	var b bytes.Buffer
+	_ = renderStatus(&b, s, t.renderOptions()) // a Buffer takes all
+	t.line(plain, "")
+	t.line2(dim, demoIndent+host+"# ", bold, "ipvsd status")
+	t.rendered(&b)
+}
+
+// table is the part of it that has the real servers.
+func (t *teller) table(s director.Status) {
+	var b bytes.Buffer
+	_ = renderTable(&b, s, t.renderOptions()) // a Buffer takes all
+	t.line(plain, "")
+	t.rendered(&b)
+}
+
+func (t *teller) renderOptions() renderOptions {
+	return renderOptions{now: time.Now(), width: t.o.width - len(demoIndent), color: t.o.color}
+}
+
+// rendered takes text that has its colours and its width.
+func (t *teller) rendered(b *bytes.Buffer) {
+	for l := range strings.Lines(b.String()) {
+		l = strings.TrimRight(l, "\n ")
+		if l != "" {
+			l = demoIndent + l
+		}
+		t.line(plain, l)
+	}
 }
 
 // due tells whether it is time to redraw the line with the client's figures.
 func (t *teller) due() bool { return t.o.live && time.Since(t.drawn) >= progressInterval }
 
-func (t *teller) progress(r lab.Report, names []string) {
+func (t *teller) progress(r lab.Report) {
 	t.drawn, t.online = time.Now(), true
-	fmt.Fprintf(t.w, "\r%s%s", cut("   client so far: "+figures(lab.Report{}, r, names), demoWidth-1), lineRest)
+	text := fmt.Sprintf("%7.1f s  client so far: %s", time.Since(t.start).Seconds(), figures(r))
+	fmt.Fprintf(t.w, "\r%s%s", cut(text, t.o.width-1), lineRest)
 }
 
-// client tells what a client saw between two reports.
-func (t *teller) client(before, now lab.Report, names []string) {
-	s := plain
-	if len(now.Failed) > len(before.Failed) {
+// client tells what the client saw in an act.
+func (t *teller) client(r lab.Report, held lab.HoldReport, names []string) {
+	s := green
+	if len(r.Failed)+r.Late > 0 {
 		s = yellow
 	}
-	t.line(s, "   client: "+figures(before, now, names))
+	life := "alive"
+	if held.Broken != nil {
+		s, life = red, "broken"
+	}
+	t.event(s, "client: "+figures(r)+"; held connection "+life)
+	t.paragraph(dim, eventIndent, "answered by "+servers(r, names))
 }
 
-func figures(before, now lab.Report, names []string) string {
-	text := fmt.Sprintf("%s, %d failed;", count(now.Sent-before.Sent, "request"), len(now.Failed)-len(before.Failed))
-	sep := " "
-	for _, name := range names {
-		n := now.Servers[name].Count - before.Servers[name].Count
-		if n > 0 || name != demoFallback {
-			text += fmt.Sprintf("%s%s %d", sep, name, n)
-			sep = ", "
-		}
+func figures(r lab.Report) string {
+	text := fmt.Sprintf("%s, %d failed, ", count(r.OK+len(r.Failed), "request"), len(r.Failed))
+	if r.Late > 0 {
+		text += fmt.Sprintf("%d late, ", r.Late)
 	}
-	return text
+	return text + outageText(r.Outage)
+}
+
+func servers(r lab.Report, names []string) string {
+	var list []string
+	for _, name := range names {
+		list = append(list, fmt.Sprintf("%s %d", name, r.Servers[name].Count))
+	}
+	return strings.Join(list, ", ")
+}
+
+func outageText(o lab.Outage) string {
+	if d := o.Duration(); d > 0 {
+		return fmt.Sprintf("longest outage %d ms", d.Milliseconds())
+	}
+	return "no outage"
 }

@@ -1,135 +1,246 @@
 package main
 
 import (
+	"context"
 	"fmt"
-	"slices"
+	"time"
 
 	"github.com/ipvsd/ipvsd/director"
 )
 
-// act is one scene: somebody does something, and the farm answers.
+// act is one scene: somebody does something, and the cluster answers.
 type act struct {
-	say    string // what is done
-	note   string // what to look for, if it isn't plain
-	do     func()
-	effect string                                      // what must come: "web1 is out"
-	seen   func(director.Status) (how string, ok bool) // nil: nothing to wait for
-	row    string                                      // its name in the summary
+	title string
+	note  string // what to look for, if it isn't plain
+	row   string // its name in the summary
+	// play does it and sees what came; false: it didn't, the story can't go on.
+	play func(context.Context, *scene) bool
+	look time.Duration // how long the story stays with the effect
+	// after shows something when the client has told what it saw.
+	after func(context.Context)
 
-	web      *demoWeb // whose state the act changes; nil: nobody's
-	up       bool     // to up or to down
-	lossy    bool     // requests may fail until the effect is seen
-	noDaemon bool     // nobody answers for the table from here on
+	slack  int           // requests that may fail without an excuse
+	outage time.Duration // the longest that the client may see
 }
 
-// story is the whole play in order.
-func story(f *demoFarm) []act {
-	web1, web2 := f.webs[0], f.webs[1]
-	dealt := uint64(0)
-	return []act{
+// A lab on a busy machine stands still now and then: what an act may cost has
+// room for that. What is usual is in the output.
+const (
+	noiseSlack  = 3
+	noiseOutage = 2 * time.Second
+	moveSlack   = 10 // connections in the middle of their handshake while the address moves
+	deathOutage = 6 * time.Second
+
+	failoverTries = 3
+)
+
+// shortLook and longLook are how long the story stays with an effect. A request
+// that a death has hit ends within longLook, so that it counts in its act.
+const (
+	shortLook = 2200 * time.Millisecond
+	longLook  = requestDeadline + 500*time.Millisecond
+)
+
+// story is the whole play in order. The first is the director that is active at
+// its beginning, and that is the one it ends with.
+func (p *play) story(first, second *demoDaemon) []act {
+	web1, web2 := p.farm.webs[0], p.farm.webs[1]
+	acts := []act{
 		{
-			say:    "An ordinary day.",
-			note:   "A new connection every 20 ms; the kernel deals them out in turn.",
-			do:     func() {},
-			effect: "all three serve",
-			row:    "an ordinary day",
+			title: "An ordinary day",
+			note:  "The client opens a connection every 20 ms and holds one to chat; " + first.name + " deals them out.",
+			row:   "an ordinary day",
+			play: func(_ context.Context, sc *scene) bool {
+				sc.result = first.name + " is active"
+				return true
+			},
+			after: func(ctx context.Context) { p.showStatus(ctx, first) },
 		},
-		goesOut(web1, act{
-			say:   "web1 dies: kill -9 for its nginx.",
-			note:  "Requests fail only if they come to web1 before its next check.",
-			do:    web1.kill,
+		{
+			title: "A web server dies",
+			note:  "Only requests that come to it before its next check fail.",
 			row:   "web1: nginx killed",
-			lossy: true,
-		}),
-		goesOut(web2, act{
-			say:  "web2 breaks: nginx answers as before, but the test page is wrong.",
-			note: "It gets no new connections. What it has begun to answer it finishes.",
-			do:   func() { web2.page(brokenPage) },
-			row:  "web2: page broken",
-		}),
-		comesBack(web1, act{
-			say: "On web1, nginx starts again.",
-			do:  web1.start,
-			row: "web1: nginx started",
-		}),
-		comesBack(web2, act{
-			say: "On web2, the test page is repaired.",
-			do:  func() { web2.page(testPage) },
-			row: "web2: page repaired",
-		}),
-		{
-			say:  "The director dies: kill -9 for ipvsd.",
-			note: "Nobody checks now, but the kernel has the table and goes on balancing.",
-			do: func() {
-				dealt = connections(f.last)
-				f.lb.proc().Kill()
+			play: func(ctx context.Context, sc *scene) bool {
+				p.out.event(plain, "on web1: kill -9 for nginx")
+				web1.kill()
+				return p.goesOut(ctx, sc, web1)
 			},
-			effect:   "no director",
-			noDaemon: true,
-			row:      "director: killed",
 		},
 		{
-			say:    "The director starts again.",
-			note:   "It takes over what the kernel holds; no connection notices.",
-			do:     f.lb.start,
-			effect: "ready",
-			seen: func(s director.Status) (string, bool) {
-				now := connections(s)
-				return fmt.Sprintf("the kernel's counter has run on to %d connections", now), ready(s) && now >= dealt && dealt > 0
+			title: "A web server breaks",
+			note:  "It answers as quickly as before. No new connections for it; what it has begun it finishes.",
+			row:   "web2: page broken",
+			play: func(ctx context.Context, sc *scene) bool {
+				p.out.event(plain, `on web2: the test page says "Sorry, the database is gone."`)
+				web2.page(brokenPage)
+				return p.goesOut(ctx, sc, web2)
 			},
-			row: "director: started again",
+			after: func(ctx context.Context) { p.showTable(ctx, "web") },
+		},
+		{
+			title: "Both are repaired",
+			row:   "both repaired",
+			play: func(ctx context.Context, sc *scene) bool {
+				p.out.event(plain, "on web1: nginx starts again; on web2: the test page is right again")
+				p.untouched()
+				web1.start()
+				web2.page(testPage)
+				return p.comesBack(ctx, sc, web1) && p.comesBack(ctx, sc, web2)
+			},
+		},
+		{
+			title: "Planned work: the active director hands over",
+			note:  "The successor takes the address before the holder lets go, and it knows the connections.",
+			row:   "ipvsd failover",
+			play:  func(ctx context.Context, sc *scene) bool { return p.handsOver(ctx, sc, first, second) },
+			slack: moveSlack,
+		},
+		{
+			title:  "The machine of the active director dies",
+			note:   "Nobody says goodbye. The other one has to notice, and to be sure.",
+			row:    second.name + ": machine dead",
+			play:   func(ctx context.Context, sc *scene) bool { return p.takesOver(ctx, sc, first, second) },
+			look:   longLook,
+			after:  func(ctx context.Context) { p.showStatus(ctx, first) },
+			slack:  moveSlack,
+			outage: deathOutage,
+		},
+		{
+			title: "The dead director returns",
+			note:  "One that is well keeps the role: no move without need.",
+			row:   second.name + ": back",
+			play:  func(ctx context.Context, sc *scene) bool { return p.returns(ctx, sc, first, second) },
 		},
 	}
-}
-
-func goesOut(w *demoWeb, a act) act {
-	a.web, a.up, a.effect = w, false, w.name+" is out"
-	a.seen = func(s director.Status) (string, bool) {
-		r := realOf(s, w.addr)
-		return r.Reason, r.State == director.StateDown && r.Weight == 0
+	for i := range acts {
+		a := &acts[i]
+		a.look, a.slack, a.outage = max(a.look, shortLook), max(a.slack, noiseSlack), max(a.outage, noiseOutage)
 	}
-	return a
+	return acts
 }
 
-func comesBack(w *demoWeb, a act) act {
-	a.web, a.up, a.effect = w, true, w.name+" is in again"
-	a.seen = func(s director.Status) (string, bool) {
-		r := realOf(s, w.addr)
-		return r.Reason, r.State == director.StateUp && r.Weight > 0
-	}
-	return a
-}
-
-// ready is a director that has programmed the kernel, knows its real servers
-// and has its address.
-func ready(s director.Status) bool {
-	return s.Ready && len(s.Addresses) > 0 && !slices.ContainsFunc(s.Addresses, func(a director.AddressStatus) bool {
-		return a.State == director.AddressMissing || a.Error != ""
+func (p *play) goesOut(ctx context.Context, sc *scene, w *demoWeb) bool {
+	p.up[w] = false
+	v, ok := p.await(ctx, effectWithin, p.holder, w.name+" is out", func(v demoView) bool {
+		r := v.real(w.addr)
+		return r.State == director.StateDown && r.Weight == 0
 	})
+	if !ok {
+		return false
+	}
+	sc.excused = time.Now()
+	p.outSince[w] = sc.excused
+	sc.result = fmt.Sprintf("out after %s", seconds(sc.sinceStart()))
+	p.out.event(yellow, fmt.Sprintf("%s is out after %s: %s", w.name, seconds(sc.sinceStart()), v.real(w.addr).Reason))
+	return true
 }
 
-// realOf finds a real server by its address.
-func realOf(s director.Status, addr string) director.RealStatus {
-	for _, v := range s.Virtuals {
-		for _, r := range v.Reals {
-			if r.Address == addr {
-				return r
-			}
+func (p *play) comesBack(ctx context.Context, sc *scene, w *demoWeb) bool {
+	p.up[w] = true
+	v, ok := p.await(ctx, effectWithin, p.holder, w.name+" is in again", func(v demoView) bool {
+		r := v.real(w.addr)
+		return r.State == director.StateUp && r.Weight > 0
+	})
+	if !ok {
+		return false
+	}
+	sc.back = append(sc.back, w)
+	sc.result = fmt.Sprintf("in again after %s", seconds(sc.sinceStart()))
+	p.out.event(green, fmt.Sprintf("%s is in again after %s: %s", w.name, seconds(sc.sinceStart()), v.real(w.addr).Reason))
+	return true
+}
+
+// handsOver moves the address from one director to the other as an operator does.
+func (p *play) handsOver(ctx context.Context, sc *scene, from, to *demoDaemon) bool {
+	p.holder = to
+	if !p.failover(ctx, from, to) {
+		return false
+	}
+	v, ok := p.await(ctx, effectWithin, to, to.name+" is active", demoView.holds)
+	if !ok {
+		return false
+	}
+	p.out.event(green, to.name+" is active: "+v.group().Reason)
+	if v, ok = p.await(ctx, effectWithin, from, from.name+" is standby", func(v demoView) bool {
+		return !v.Active && v.group().State == "standby"
+	}); !ok {
+		return false
+	}
+	p.out.event(plain, from.name+" is standby: "+v.group().Reason)
+	sc.result = "handed over to " + to.name
+	return true
+}
+
+// failover is what the operator types. The successor has to answer at once, which
+// in a lab that stands still it can't: then nothing is moved, and he tries again.
+func (p *play) failover(ctx context.Context, from, to *demoDaemon) bool {
+	for try := 1; ; try++ {
+		printed, err := from.host.Try(p.farm.exe, "failover", "--to", to.name)
+		p.out.event(plain, "on "+from.name+": ipvsd failover --to "+to.name)
+		p.out.block(printed)
+		if err == nil {
+			return true
+		}
+		if try == failoverTries || ctx.Err() != nil {
+			p.problem("ipvsd failover: %v", err)
+			return false
+		}
+		p.pause(ctx, time.Second)
+		if v, err := to.look(ctx); err == nil && v.holds() {
+			return true // it came to that after all
+		}
+		p.out.event(yellow, "this machine is busy: once more")
+	}
+}
+
+// takesOver has one director die and the other one take its place.
+func (p *play) takesOver(ctx context.Context, sc *scene, heir, dead *demoDaemon) bool {
+	p.holder = heir
+	dead.die()
+	p.out.event(plain, "on "+dead.name+": the cable is cut, and kill -9 for ipvsd")
+	v, ok := p.await(ctx, takeoverWithin, heir, heir.name+" is active", demoView.holds)
+	if !ok {
+		return false
+	}
+	took := sc.sinceStart()
+	sc.excused = time.Now().Add(time.Second) // until the last one on the network has heard the announcement
+	sc.result = fmt.Sprintf("%s active after %s", heir.name, seconds(took))
+	why := v.group().Reason
+	if l := v.group().Last; l != nil {
+		why = l.Reason
+	}
+	p.out.event(green, fmt.Sprintf("%s is active after %s: %s", heir.name, seconds(took), why))
+	return p.expires(ctx, dead)
+}
+
+// expires waits until the kernel of a dead director has dropped the address: its
+// process had to renew it.
+func (p *play) expires(ctx context.Context, d *demoDaemon) bool {
+	for end := time.Now().Add(effectWithin); d.hasVIP(); p.pause(ctx, awaitInterval) {
+		if ctx.Err() != nil {
+			return false
+		}
+		if time.Now().After(end) {
+			p.problem("the kernel of %s, whose ipvsd is dead, still has the address", d.name)
+			return false
 		}
 	}
-	return director.RealStatus{}
+	p.out.event(plain, "the kernel of "+d.name+" has dropped the address by itself: nobody renews it")
+	return true
 }
 
-// fallbackUsed tells whether a virtual service is on its fallback.
-func fallbackUsed(s director.Status) bool {
-	return slices.ContainsFunc(s.Virtuals, func(v director.VirtualStatus) bool { return v.Fallback })
-}
-
-// connections is how many the kernel has dealt out since it got the table.
-func connections(s director.Status) uint64 {
-	n := uint64(0)
-	for _, v := range s.Virtuals {
-		n += v.Counters.Connections
+// returns has the dead director come back, to a cluster that doesn't need it now.
+func (p *play) returns(ctx context.Context, sc *scene, holder, dead *demoDaemon) bool {
+	p.out.event(plain, dead.name+" is plugged in again, and ipvsd starts")
+	dead.host.Heal()
+	dead.start()
+	v, ok := p.await(ctx, startWithin, dead, dead.name+" is standby", func(v demoView) bool {
+		return v.whole() && !v.Active && v.group().State == "standby" && v.group().Holder == holder.name
+	})
+	if !ok {
+		return false
 	}
-	return n
+	sc.result = fmt.Sprintf("standby after %s", seconds(sc.sinceStart()))
+	p.out.event(green, fmt.Sprintf("%s is standby after %s: %s", dead.name, seconds(sc.sinceStart()), v.group().Reason))
+	return true
 }

@@ -25,6 +25,10 @@ func Every(d time.Duration) LoadOption { return func(l *Load) { l.every = d } }
 // Deadline sets the time a request may take, from its connect to its answer; 1 s without it.
 func Deadline(d time.Duration) LoadOption { return func(l *Load) { l.deadline = d } }
 
+// Late sets after what time a good answer counts as none for the report's outage: somebody who waits that long has seen
+// one. Without it every good answer is in time.
+func Late(d time.Duration) LoadOption { return func(l *Load) { l.late = d } }
+
 // Load is a client that opens a new connection for every request and never waits for an earlier one.
 type Load struct {
 	host     *Host
@@ -32,6 +36,7 @@ type Load struct {
 	target   string // address and port
 	every    time.Duration
 	deadline time.Duration
+	late     time.Duration // 0: never
 	cancel   context.CancelFunc
 	wg       sync.WaitGroup
 
@@ -89,8 +94,8 @@ func (l *Load) one() {
 	defer cancel()
 	s := sample{start: time.Now()}
 	s.server, s.err = l.host.ask(ctx, l.url, l.target)
-	s.end = time.Now()
 	l.mu.Lock()
+	s.end = time.Now() // under the lock: a report up to now misses nothing that ended before
 	l.samples = append(l.samples, s)
 	l.mu.Unlock()
 	select {
@@ -109,8 +114,29 @@ func (l *Load) Stop() Report {
 // Report is the state of affairs; requests on the way are counted as sent only.
 func (l *Load) Report() Report {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	return newReport(l.sent, l.samples)
+	sent, samples := l.sent, l.samples // what is in there doesn't change any more
+	l.mu.Unlock()
+	return l.report(sent, samples, time.Time{})
+}
+
+// Between reports the requests that ended after from and not after to. Reports of times that meet share no request and miss
+// none; an outage begins in the report before if the last good answer was there.
+func (l *Load) Between(from, to time.Time) Report {
+	l.mu.Lock()
+	samples := l.samples
+	l.mu.Unlock()
+	var in []sample
+	var lastGood time.Time
+	for _, s := range samples {
+		switch {
+		case s.end.After(to):
+		case s.end.After(from):
+			in = append(in, s)
+		case s.err == nil && !l.tooLate(s) && s.start.After(lastGood):
+			lastGood = s.start
+		}
+	}
+	return l.report(len(in), in, lastGood)
 }
 
 // WaitFor waits until ok holds for the report and returns whether it did in time. It looks after every answer, 10 times a

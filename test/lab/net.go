@@ -91,7 +91,7 @@ func (n *Net) Host(name string, addrs ...string) *Host {
 // Bare makes a host without any interface but lo.
 func (n *Net) Bare(name string) *Host {
 	n.t.Helper()
-	sp, err := newSpace(settleHost)
+	sp, err := newSpace(func() error { return settleHost(name) })
 	if err != nil {
 		n.t.Fatalf("lab: host %s: %v", name, err)
 	}
@@ -111,8 +111,14 @@ func (n *Net) Bare(name string) *Host {
 }
 
 // settleHost runs in the new namespaces of a host. Duplicate address detection would make every IPv6 address wait for a
-// second; no test here is about it, and one that is may switch it on.
-func settleHost() error {
+// second; no test here is about it, and one that is may switch it on. Its processes see the host's name as their own.
+func settleHost(name string) error {
+	if err := unix.Unshare(unix.CLONE_NEWUTS); err != nil {
+		return fmt.Errorf("unshare the host's name: %v", err)
+	}
+	if err := unix.Sethostname([]byte(name)); err != nil {
+		return fmt.Errorf("set the host's name: %v", err)
+	}
 	for _, k := range []string{"all", "default"} {
 		_ = os.WriteFile("/proc/sys/net/ipv6/conf/"+k+"/accept_dad", []byte("0"), 0)
 		_ = os.WriteFile("/proc/sys/net/ipv6/conf/"+k+"/dad_transmits", []byte("0"), 0)

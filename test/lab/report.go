@@ -21,8 +21,10 @@ type Report struct {
 	Failed  []Failure         // by start time
 	Servers map[string]Server // good answers by server name
 	// Outage is the longest time without service: from the start of the last good request before a failure to the start
-	// of the first good one after it. Zero if nothing failed.
+	// of the first good one after it. Zero if nothing failed. A late answer counts as a failure here.
 	Outage Outage
+	// Late are the good answers after the time of the option [Late]; OK has them, too.
+	Late int
 	// Slowest is the longest time a good request took.
 	Slowest time.Duration
 }
@@ -51,15 +53,28 @@ type Outage struct {
 // Duration is the length of the outage.
 func (o Outage) Duration() time.Duration { return o.To.Sub(o.From) }
 
-func newReport(sent int, samples []sample) Report {
+// tooLate is whether a good answer counts for an outage all the same.
+func (l *Load) tooLate(x sample) bool {
+	return x.err == nil && l.late > 0 && x.end.Sub(x.start) > l.late
+}
+
+// report sums up samples; lastGood is the start of the last good request before them, if there was one.
+func (l *Load) report(sent int, samples []sample, lastGood time.Time) Report {
 	s := slices.Clone(samples)
 	slices.SortFunc(s, func(a, b sample) int { return a.start.Compare(b.start) })
 	r := Report{Sent: sent, Servers: map[string]Server{}}
 	var cur Outage
-	var lastGood time.Time
 	for _, x := range s {
+		tooLate := l.tooLate(x)
 		if x.err != nil {
 			r.Failed = append(r.Failed, Failure{Time: x.start, After: x.end.Sub(x.start), Server: x.server, Err: x.err})
+		} else {
+			r.answered(x)
+		}
+		if tooLate {
+			r.Late++
+		}
+		if x.err != nil || tooLate {
 			if cur.Failures == 0 {
 				cur.From = lastGood
 				if lastGood.IsZero() {
@@ -70,15 +85,6 @@ func newReport(sent int, samples []sample) Report {
 			cur.To, cur.Open = x.start, true
 			continue
 		}
-		r.OK++
-		r.Slowest = max(r.Slowest, x.end.Sub(x.start))
-		sv := r.Servers[x.server]
-		if sv.Count == 0 {
-			sv.First = x.start
-		}
-		sv.Count++
-		sv.Last = x.start
-		r.Servers[x.server] = sv
 		if cur.Failures > 0 {
 			cur.To, cur.Open = x.start, false
 			if cur.Duration() > r.Outage.Duration() {
@@ -92,6 +98,19 @@ func newReport(sent int, samples []sample) Report {
 		r.Outage = cur
 	}
 	return r
+}
+
+// answered counts a good answer.
+func (r *Report) answered(x sample) {
+	r.OK++
+	r.Slowest = max(r.Slowest, x.end.Sub(x.start))
+	sv := r.Servers[x.server]
+	if sv.Count == 0 {
+		sv.First = x.start
+	}
+	sv.Count++
+	sv.Last = x.start
+	r.Servers[x.server] = sv
 }
 
 // Since is the number of good answers of a server to requests begun after t – zero, if it had to be out by then.

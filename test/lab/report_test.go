@@ -25,10 +25,32 @@ func TestReport(t *testing.T) {
   b                 3  03:04:05.020 – 03:04:05.140
   failed     3×  03:04:05.060 – 03:04:05.120  connect: connection refused
 `
-	if got := newReport(9, samples).String(); got != want {
+	if got := new(Load).report(9, samples, time.Time{}).String(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
-	if r := newReport(4, samples[1:5]); !r.Outage.Open || r.Outage.Duration() != 40*time.Millisecond {
+	if r := new(Load).report(4, samples[1:5], time.Time{}); !r.Outage.Open || r.Outage.Duration() != 40*time.Millisecond {
 		t.Errorf("an outage that is not over: %+v", r.Outage)
+	}
+}
+
+// TestReportLate: an answer that comes too late is an answer, and an outage.
+func TestReportLate(t *testing.T) {
+	t0 := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	var samples []sample
+	for i, ms := range []int{1, 900, 880, 1, 1} {
+		start := t0.Add(time.Duration(i) * 20 * time.Millisecond)
+		samples = append(samples, sample{start: start, end: start.Add(time.Duration(ms) * time.Millisecond), server: "a"})
+	}
+	l := &Load{late: 500 * time.Millisecond, samples: samples}
+	r := l.report(5, samples, time.Time{})
+	if r.OK != 5 || len(r.Failed) != 0 || r.Late != 2 || r.Outage.Duration() != 60*time.Millisecond || r.Outage.Open {
+		t.Errorf("late answers: %+v", r)
+	}
+	before, after := l.Between(t0, t0.Add(10*time.Millisecond)), l.Between(t0.Add(10*time.Millisecond), t0.Add(time.Hour))
+	if before.OK != 1 || after.OK != 4 || after.Sent != 4 || after.Outage != r.Outage {
+		t.Errorf("two reports of times that meet: %+v, %+v", before, after)
+	}
+	if r := new(Load).report(5, samples, time.Time{}); r.Late != 0 || r.Outage.Duration() != 0 {
+		t.Errorf("nothing is late without a limit: %+v", r)
 	}
 }

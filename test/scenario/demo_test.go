@@ -15,15 +15,21 @@ import (
 // TestDemo plays the demo as a program whose output nobody watches: it ends with
 // 0, in time and readable, and its figures are those of the story.
 func TestDemo(t *testing.T) {
-	start := time.Now()
-	cmd := exec.Command(os.Getenv(binaryVar), "demo")
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	err := cmd.Run()
-	out := stdout.String()
+	var start time.Time
+	var out, log string
+	var err error
+	// A second time only where the demo itself says that the lab was starved.
+	for try := 1; try == 1 || try == 2 && err != nil && strings.Contains(out, "This machine is busy"); try++ {
+		cmd := exec.Command(os.Getenv(binaryVar), "demo")
+		var stdout, stderr bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &stdout, &stderr
+		start = time.Now()
+		err = cmd.Run()
+		out, log = stdout.String(), stderr.String()
+	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("ipvsd demo: %v\n%s%s", err, out, stderr.String())
+			t.Logf("ipvsd demo: %v\n%s%s", err, out, log)
 		}
 	})
 	if code := exitStatus(t, err); code != 0 {
@@ -34,7 +40,7 @@ func TestDemo(t *testing.T) {
 	}
 	for line := range strings.Lines(out) {
 		line = strings.TrimSuffix(line, "\n")
-		if n := utf8.RuneCountInString(line); n > 80 {
+		if n := utf8.RuneCountInString(line); n > 100 {
 			t.Errorf("%d columns: %q", n, line)
 		}
 		if strings.ContainsAny(line, "\x1b\r") {
@@ -42,13 +48,20 @@ func TestDemo(t *testing.T) {
 		}
 	}
 	for _, want := range []string{
-		`(?m)^ +web1 is out after \d\.\d s: connection refused$`,
-		`(?m)^ +web2 is out after \d\.\d s: body lacks "Test Page"$`,
-		`(?m)^ +web1 is in again after \d\.\d s: status 200`,
-		`(?m)^ +web2 is in again after \d\.\d s: status 200`,
-		`(?m)^  director: started again +ready after \d\.\d s `,
-		`(?m)^  192\.168\.0\.101:80 dr +down +0/1 .* connection refused$`,
+		`(?m)^ +[\d.]+ s  web1 is out after \d\.\d s: connection refused$`,
+		`(?m)^ +[\d.]+ s  web2 is out after \d\.\d s: body lacks "Test Page"$`,
+		`(?m)^   +192\.168\.0\.101:80 dr +down +0/1 .* connection refused$`,
+		`(?m)^ +[\d.]+ s  web1 is in again after \d\.\d s: status 200`,
+		`(?m)^ +[\d.]+ s  web2 is in again after \d\.\d s: status 200`,
+		`(?m)^ +loadb\d (has it|is active); the addresses were nobody's for \d+ ms$`,
+		`(?m)^ +[\d.]+ s  loadb\d is active: handed over by loadb\d$`,
+		`(?m)^ +[\d.]+ s  loadb\d is standby: loadb\d has it$`,
+		`(?m)^ +[\d.]+ s  loadb\d is active after \d\.\d s: no advert from loadb\d for `,
+		`(?m)^ +[\d.]+ s  the kernel of loadb\d has dropped the address by itself`,
+		`(?m)^ +loadb\d 192\.168\.0\.11\d:7946 dead `,
+		`(?m)^ +[\d.]+ s  loadb\d is standby after \d+\.\d s: .+$`,
 		`(?m)^  longest outage +\d+ ms`,
+		`(?m)^  held connection  alive: \d+ lines answered by web3`,
 		`(?m)^All went as it should\.$`,
 	} {
 		if !regexp.MustCompile(want).MatchString(out) {
@@ -58,7 +71,7 @@ func TestDemo(t *testing.T) {
 
 	requests := figure(t, out, `(?m)^  requests +(\d+) in `)
 	failed := figure(t, out, `(?m)^  failed +(\d+)`)
-	if requests < 500 || failed > requests/10 {
+	if requests < 400 || failed > requests/10 {
 		t.Errorf("%d requests, %d failed", requests, failed)
 	}
 	answered := 0
@@ -69,8 +82,19 @@ func TestDemo(t *testing.T) {
 		}
 		answered += n
 	}
-	if n := figure(t, out, `(?m)^  answered by .*fallback (\d+)`); n != 0 || answered+failed != requests {
-		t.Errorf("%d requests, %d failed, the web servers answered %d, the fallback %d", requests, failed, answered, n)
+	if answered+failed != requests {
+		t.Errorf("%d requests, %d failed, the web servers answered %d", requests, failed, answered)
+	}
+	acts := 0
+	for _, m := range regexp.MustCompile(`(?m)^ +[\d.]+ s  client: (\d+) requests, `).FindAllStringSubmatch(out, -1) {
+		n, err := strconv.Atoi(m[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		acts += n
+	}
+	if acts != requests {
+		t.Errorf("%d requests, and %d in the acts together", requests, acts)
 	}
 }
 
