@@ -147,7 +147,7 @@ func (n *Node) Stop(ctx context.Context) error {
 	clear := n.do(last, func(l *loop) {
 		l.over = true
 		l.holding = newHolding()
-		if _, failed := l.apply(l.holding.order()); failed != nil {
+		if _, failed := l.apply(l.holding.order(), kernelLimit); failed != nil {
 			l.log.Error("removing the addresses failed; they go when their lifetime is over", "err", failed)
 		}
 	})

@@ -3,6 +3,7 @@ package cluster
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -22,7 +23,14 @@ type holding struct {
 type lease struct {
 	wants    []vip.Want
 	lifetime time.Duration
-	up       bool // told to the core
+	up       bool      // told to the core
+	sure     time.Time // when the kernel last did what it was asked for
+}
+
+// fails is whether a lease that the kernel doesn't renew in time is lost, or
+// nearly: what is left of its lifetime is for handing over.
+func (le *lease) fails(now time.Time) bool {
+	return !le.up || now.Sub(le.sure) >= le.lifetime*3/4
 }
 
 func newHolding() holding {
@@ -78,7 +86,7 @@ func (l *loop) adopt(f vip.Facts) {
 		}
 	}
 	if slices.ContainsFunc(f.Held, func(h vip.Held) bool { return h.Ours }) {
-		_, _ = l.apply(l.holding.order())
+		_, _ = l.apply(l.holding.order(), kernelLimit)
 	}
 }
 
@@ -100,7 +108,7 @@ func (l *loop) drop(actions []core.Action) {
 	}
 	o := l.holding.order()
 	o.Drop = gone
-	if _, err := l.apply(o); err != nil {
+	if _, err := l.apply(o, kernelLimit); err != nil {
 		l.log.Error("removing addresses", "addresses", gone, "err", err)
 	}
 }
@@ -110,6 +118,7 @@ func (l *loop) drop(actions []core.Action) {
 func (l *loop) hold(actions []core.Action) {
 	var granted []netip.Addr
 	var groups []string
+	limit := renewLimit
 	for _, a := range actions {
 		h, ok := a.(core.Hold)
 		if !ok {
@@ -121,6 +130,9 @@ func (l *loop) hold(actions []core.Action) {
 			l.holding.leases[h.Group] = le
 			delete(l.holding.spare, h.Group)
 		}
+		if !le.up {
+			limit = kernelLimit
+		}
 		le.wants, le.lifetime = l.place.wants[h.Group], h.Lifetime
 		granted = append(granted, addrsOf(le.wants)...)
 		groups = append(groups, h.Group)
@@ -130,19 +142,22 @@ func (l *loop) hold(actions []core.Action) {
 	}
 	o := l.holding.order()
 	o.Granted = granted
-	statuses, err := l.apply(o)
+	statuses, err := l.apply(o, limit)
 	for _, name := range groups {
 		l.report(name, statuses, err)
 	}
 }
 
-// apply has the kernel do it, and waits no longer than a second.
-func (l *loop) apply(o vip.Order) ([]vip.Status, error) {
-	ctx, cancel := context.WithTimeout(l.ctx, kernelLimit)
+// errSlow is the kernel that takes too long; the keeper goes on trying.
+var errSlow = errors.New("the kernel takes too long")
+
+// apply has the kernel do it, and waits no longer than that.
+func (l *loop) apply(o vip.Order, limit time.Duration) ([]vip.Status, error) {
+	ctx, cancel := context.WithTimeout(l.ctx, limit)
 	defer cancel()
 	s, err := l.host.Apply(ctx, o)
 	if err != nil {
-		err = fmt.Errorf("the kernel didn't do it within %s", kernelLimit)
+		err = fmt.Errorf("%w, %s and more", errSlow, limit)
 	}
 	return s, err
 }
@@ -151,6 +166,14 @@ func (l *loop) apply(o vip.Order) ([]vip.Status, error) {
 // a word.
 func (l *loop) report(group string, statuses []vip.Status, err error) {
 	le := l.holding.leases[group]
+	now := time.Now()
+	switch {
+	case err == nil:
+		le.sure = now
+	case errors.Is(err, errSlow) && !le.fails(now):
+		l.log.Warn("renewing addresses takes long", "group", group, "err", err)
+		return
+	}
 	var up, told time.Time
 	for _, w := range le.wants {
 		s, ok := statusOf(statuses, w)
@@ -226,7 +249,7 @@ func (l *loop) move() {
 	}
 	o := l.holding.order()
 	o.Granted = addrsOf(o.Wants)
-	statuses, err := l.apply(o)
+	statuses, err := l.apply(o, kernelLimit)
 	for _, name := range sortedKeys(l.holding.leases) {
 		l.report(name, statuses, err)
 	}

@@ -251,5 +251,10 @@ func poke(c chan struct{}) {
 	}
 }
 
-// kernelLimit is how long the kernel may take for addresses.
-const kernelLimit = time.Second
+// kernelLimit is how long the kernel may take for addresses; renewLimit when it
+// only renews them, for meanwhile nothing else is done: the keeper goes on
+// trying, and the next renewal is due before the lifetime is over.
+const (
+	kernelLimit = time.Second
+	renewLimit  = 250 * time.Millisecond
+)

@@ -343,6 +343,25 @@ func TestFrozenKernel(t *testing.T) {
 	})
 }
 
+// A kernel that is slow for a moment, as on a starved machine, costs nothing.
+func TestKernelSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 2, nil)
+		r.until(webVIP, "lb1", 6*time.Second)
+		time.Sleep(3 * time.Second)
+		slow := time.Now()
+		for range 5 {
+			r.nodes[0].host.change(func(h *fakeHost) { h.frozen = true })
+			time.Sleep(900 * time.Millisecond)
+			r.nodes[0].host.change(func(h *fakeHost) { h.frozen = false })
+			time.Sleep(1500 * time.Millisecond)
+		}
+		if got := r.lan.since(webVIP, slow); len(got) > 0 {
+			t.Errorf("moved: %v", got)
+		}
+	})
+}
+
 // The address can't be added: the other one has it.
 func TestAddressRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -11,10 +11,16 @@ const module = "github.com/ipvsd/ipvsd/"
 // arrows says which packages of ours each package may import. A package that
 // isn't named may import none.
 var arrows = map[string][]string{
-	"director/table":      nil,
-	"director/config":     {"checker", "director/table"},
-	"director/kerneltest": {"director/table"},
-	"director/ipvs":       {"director/table"},
+	"director/table":          nil,
+	"director/config":         {"checker", "director/table"},
+	"director/config/convert": {"director/config", "director/config/convert/emit"},
+	"director/config/convert/ldirectord": {
+		"checker", "director/config/convert", "director/config/convert/emit", "director/table",
+	},
+	"director/config/convert/keepalived": {"director/config/convert", "director/config/convert/emit"},
+	"director/config/convert/heartbeat":  {"director/config/convert", "director/config/convert/emit"},
+	"director/kerneltest":                {"director/table"},
+	"director/ipvs":                      {"director/table"},
 	"director": {
 		"checker", "cluster", "cluster/core", "cluster/gossip", "cluster/vip", "director/config", "director/ipvs/syncd", "director/ipvs/handover",
 		"director/table",
@@ -22,13 +28,15 @@ var arrows = map[string][]string{
 	"director/api": {"director"},
 	"cmd/ipvsd": {
 		"checker", "cluster/vip", "director", "director/api", "director/config", "director/ipvs",
+		"director/config/convert", "director/config/convert/heartbeat", "director/config/convert/keepalived",
+		"director/config/convert/ldirectord",
 		"director/table", "cluster/gossip", "realserver", "test/lab",
 	},
 	"cluster":                       {"cluster/core", "cluster/gossip", "cluster/vip"},
 	"director/ipvs/syncd":           {"director/table"},
 	"director/ipvs/handover":        {"director/ipvs/syncd", "director/table"},
 	"director/ipvs/syncd/syncdtest": {"director/ipvs/syncd"},
-	"test/bench":                    {"director/ipvs", "director/table", "test/lab"},
+	"test/bench":                    {"director", "director/api", "director/ipvs", "director/table", "test/lab"},
 	"test/lab/labexec":              {"test/lab"},
 }
 

@@ -2,7 +2,7 @@
 // run: the real bin/ipvsd, and keepalived, ldirectord and ipvsadm as Debian has
 // them. "make bench" calls it.
 //
-//	bench [-ipvsd bin/ipvsd] [NAME...]
+//	bench [-ipvsd bin/ipvsd] [-runs 10] [-few 3] [-minutes 3] [-pairs 4] [-v] [NAME...]
 //
 // NAME is one of the measurements, all of them if none is named. It prints one
 // line for each figure, with the bar it has to reach, and exits with 0 whether
@@ -13,6 +13,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -33,33 +34,68 @@ var measurements = []struct {
 	{"death", benchDeath},
 	{"cpu", benchCPU},
 	{"memory", benchMemory},
+	{"failover", benchFailover},
+	{"loss", benchLoss},
 }
 
 // bench is one run.
 type bench struct {
-	ipvsd  string // path of the binary
+	options
 	report *report
 	stage  *stage
 }
 
+// options are the command line's.
+type options struct {
+	ipvsd   string  // path of the binary
+	runs    int     // of faults whose worst case counts …
+	few     int     // … and of the others, and keepalived's
+	minutes float64 // of each kind of loss
+	pairs   int     // of directors under loss, of each kind
+	verbose bool
+}
+
+// tell prints what one run did, where that is wished for.
+func (b *bench) tell(format string, args ...any) {
+	if b.verbose {
+		b.stage.Logf(format, args...)
+	}
+}
+
 func main() {
 	lab.MaybeInit()
-	if len(os.Args) > 1 && os.Args[1] == "serve" { // a part of the lab
-		serve(os.Args[2:])
-		return
+	if len(os.Args) > 1 { // a part of the lab
+		switch os.Args[1] {
+		case "serve":
+			serve(os.Args[2:])
+			return
+		case "spin":
+			spin()
+		}
 	}
-	ipvsd := flag.String("ipvsd", "bin/ipvsd", "the binary to measure")
+	var o options
+	flag.StringVar(&o.ipvsd, "ipvsd", "bin/ipvsd", "the binary to measure")
+	flag.IntVar(&o.runs, "runs", 10, "failover: runs of a fault whose worst case counts")
+	flag.IntVar(&o.few, "few", 3, "failover: runs of the other faults, and of keepalived's")
+	flag.Float64Var(&o.minutes, "minutes", 3, "loss: minutes of each kind of loss")
+	flag.IntVar(&o.pairs, "pairs", 4, "loss: pairs of directors of each kind, half as many fast ones")
+	flag.BoolVar(&o.verbose, "v", false, "tell each run of failover and loss on standard error")
 	flag.Usage = func() {
-		fmt.Fprintln(os.Stderr, "usage: bench [-ipvsd bin/ipvsd] [NAME...]")
+		fmt.Fprintln(os.Stderr, "usage: bench [FLAG...] [NAME...]")
+		flag.PrintDefaults()
 		for _, m := range measurements {
 			fmt.Fprintf(os.Stderr, "  %s\n", m.name)
 		}
 	}
 	flag.Parse()
-	path, err := filepath.Abs(*ipvsd)
+	path, err := filepath.Abs(o.ipvsd)
 	if err == nil {
 		_, err = os.Stat(path)
 	}
+	if err == nil && (o.runs < 1 || o.few < 1 || o.pairs < 1) {
+		err = errors.New("-runs, -few and -pairs are 1 at least")
+	}
+	o.ipvsd = path
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
 		os.Exit(1)
@@ -72,12 +108,12 @@ func main() {
 		}
 		os.Exit(status)
 	}
-	os.Exit(inside(path, flag.Args()))
+	os.Exit(inside(o, flag.Args()))
 }
 
-func inside(ipvsd string, names []string) int {
+func inside(o options, names []string) int {
 	start := time.Now()
-	b := &bench{ipvsd: ipvsd, report: newReport(os.Stdout)}
+	b := &bench{options: o, report: newReport(os.Stdout)}
 	status := 0
 	for _, m := range measurements {
 		if len(names) > 0 && !slices.Contains(names, m.name) {
@@ -93,18 +129,8 @@ func inside(ipvsd string, names []string) int {
 }
 
 // measure runs one measurement in a lab network of its own.
-func (b *bench) measure(run func(*bench)) (err error) {
+func (b *bench) measure(run func(*bench)) error {
 	b.stage = &stage{}
 	defer b.stage.strike()
-	defer func() {
-		switch r := recover().(type) {
-		case nil:
-		case failure:
-			err = fmt.Errorf("%s", string(r))
-		default:
-			panic(r)
-		}
-	}()
-	run(b)
-	return nil
+	return b.stage.try(func() { run(b) })
 }

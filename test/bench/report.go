@@ -39,15 +39,23 @@ func (r *report) row(l row) {
 		ratio = strconv.FormatFloat(l.ratio, 'f', 2, 64)
 	}
 	if l.bar != "" {
-		r.bars++
-		verdict = "PASS"
-		if !l.pass {
-			verdict = "FAIL"
-			r.missed = append(r.missed, l.what)
-		}
+		verdict = r.judge(l.what, l.pass)
 	}
 	fmt.Fprintf(r.w, layout, l.what, l.ours, l.peer, ratio, l.bar, verdict)
 }
+
+// judge counts a bar and says whether it was reached.
+func (r *report) judge(what string, pass bool) string {
+	r.bars++
+	if pass {
+		return "PASS"
+	}
+	r.missed = append(r.missed, what)
+	return "FAIL"
+}
+
+// line prints a line of a table with columns of its own.
+func (r *report) line(layout string, columns ...any) { fmt.Fprintf(r.w, layout, columns...) }
 
 // note prints a line under the last row.
 func (r *report) note(format string, args ...any) {
@@ -74,6 +82,9 @@ func median(ds []time.Duration) time.Duration {
 	slices.Sort(ds)
 	return ds[len(ds)/2]
 }
+
+// worst is the longest of the times.
+func worst(ds []time.Duration) time.Duration { return slices.Max(ds) }
 
 // best is the shortest of the times: what else runs on the machine only adds.
 func best(ds []time.Duration) time.Duration { return slices.Min(ds) }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 )
@@ -10,7 +11,7 @@ type stage struct {
 	cleanups []func()
 }
 
-// failure is what Fatalf panics with; measure recovers it.
+// failure is what Fatalf panics with; try recovers it.
 type failure string
 
 func (s *stage) Helper() {}
@@ -20,6 +21,21 @@ func (s *stage) Logf(format string, args ...any) { fmt.Fprintf(os.Stderr, format
 func (s *stage) Cleanup(f func()) { s.cleanups = append(s.cleanups, f) }
 
 func (s *stage) Fatalf(format string, args ...any) { panic(failure(fmt.Sprintf(format, args...))) }
+
+// try runs f and returns what it failed with.
+func (s *stage) try(f func()) (err error) {
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case failure:
+			err = errors.New(string(r))
+		default:
+			panic(r)
+		}
+	}()
+	f()
+	return nil
+}
 
 // must ends the measurement where something failed that has to work.
 func (s *stage) must(err error) {

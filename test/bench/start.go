@@ -102,12 +102,16 @@ const look = 2 * time.Millisecond
 
 // within waits until ok holds and returns how long that was after since.
 func (s *site) within(limit time.Duration, what string, since time.Time, ok func() bool) time.Duration {
+	return s.b.within(limit, what, since, ok)
+}
+
+func (b *bench) within(limit time.Duration, what string, since time.Time, ok func() bool) time.Duration {
 	for deadline := time.Now().Add(limit); ; time.Sleep(look) {
 		if ok() {
 			return time.Since(since)
 		}
 		if time.Now().After(deadline) {
-			s.b.stage.Fatalf("%s: not within %s", what, limit)
+			b.stage.Fatalf("%s: not within %s", what, limit)
 		}
 	}
 }
