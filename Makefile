@@ -16,9 +16,13 @@ DEPS_RUN := user-mode-linux iproute2 nginx-light
 # The race detector needs a C compiler.
 DEPS_TEST := $(DEPS_RUN) ipvsadm iptables lksctp-tools curl gcc libc6-dev
 
+# Real servers for every check; test/servers starts them, and only on loopback.
+DEPS_SERVERS := nginx-light squid unbound slapd freeradius mariadb-server postgresql redis-server memcached \
+	dovecot-imapd dovecot-pop3d exim4-daemon-light jamnntpd vsftpd kamailio
+
 export CGO_ENABLED ?= 0
 
-.PHONY: all build check test soak demo bench package clean need-go deps-run deps-test deps-bench
+.PHONY: all build check test test-servers soak demo bench package clean need-go deps-run deps-test deps-bench deps-servers
 
 all: build
 
@@ -29,13 +33,19 @@ build: need-go
 check: need-go
 	@unformatted="$$($(TOOL) gofumpt -l .)"; [ -z "$$unformatted" ] || { echo "not formatted by gofumpt: $$unformatted"; exit 1; }
 	$(GO) vet ./...
+	$(GO) vet -tags servers ./test/servers
 	$(TOOL) staticcheck ./...
+	$(TOOL) staticcheck -tags servers ./test/servers
 	$(GO) mod tidy -diff
 	$(GO) test -count=1 -run '^TestArrows$$' ./cmd/ipvsd
 
 test: deps-test build
 	CGO_ENABLED=1 $(GO) test -race $(FAST_PACKAGES)
 	$(GO) test -count=1 -p 1 -timeout 30m $(LAB)
+
+# Every check against Debian's own servers: healthy, wrong, stopped, gone.
+test-servers: need-go deps-servers
+	$(GO) test -count=1 -timeout 10m -tags servers ./test/servers
 
 # The election over random faults in virtual time, a hundred times what `make
 # test` has, with seeds that nobody saw before; a failure prints its seed.
@@ -62,3 +72,4 @@ need-go:
 deps-run: ; @deploy/deps $(DEPS_RUN)
 deps-test: ; @deploy/deps $(DEPS_TEST)
 deps-bench: ; @deploy/deps $(DEPS_TEST) keepalived ldirectord
+deps-servers: ; @deploy/deps $(DEPS_SERVERS)

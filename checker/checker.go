@@ -72,10 +72,11 @@ func (c *cell) update(f func(*Status)) {
 	f(&c.status)
 }
 
-// states is States at one epoch.
+// states is States and Percents at one epoch.
 type states struct {
-	epoch uint64
-	of    map[ID]State
+	epoch    uint64
+	of       map[ID]State
+	percents map[ID]uint16
 }
 
 // New returns a Checker that watches nothing.
@@ -108,8 +109,8 @@ func (c *Checker) Set(watches []Watch) {
 	poke(c.wake)
 }
 
-// Changed is readable after a state changed, which includes the first verdict
-// of each watch. It has one reader; several changes may come as one.
+// Changed is readable after a state or a wanted weight changed, which includes
+// the first verdict of each watch. It has one reader; several changes may come as one.
 func (c *Checker) Changed() <-chan struct{} { return c.changed }
 
 // Snapshot returns the status of every watch. It copies all of it; who only
@@ -134,18 +135,29 @@ func (c *Checker) Status(id ID) (Status, bool) {
 
 // States returns the state of every watch. The map is shared and must not be
 // written; while no state changes, the same one is returned.
-func (c *Checker) States() map[ID]State {
+func (c *Checker) States() map[ID]State { return c.current().of }
+
+// Percents returns, in hundredths of the configured weight, what the agents of
+// real servers want that is not all of it. It is shared like States.
+func (c *Checker) Percents() map[ID]uint16 { return c.current().percents }
+
+func (c *Checker) current() *states {
 	epoch := c.epoch.Load()
 	if s := c.states.Load(); s != nil && s.epoch == epoch {
-		return s.of
+		return s
 	}
 	watched := *c.watched.Load()
-	of := make(map[ID]State, len(watched))
+	now := &states{epoch: epoch, of: make(map[ID]State, len(watched)), percents: map[ID]uint16{}}
 	for id, w := range watched {
-		of[id] = w.cell.load().State
+		w.cell.mu.Lock()
+		now.of[id] = w.cell.status.State
+		if p := w.cell.status.Percent; p != fullWeight {
+			now.percents[id] = p
+		}
+		w.cell.mu.Unlock()
 	}
-	c.states.Store(&states{epoch: epoch, of: of})
-	return of
+	c.states.Store(now)
+	return now
 }
 
 // Ping returns once the owner goroutine has come round, or with ctx's error: it

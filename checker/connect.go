@@ -8,6 +8,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+var connectKind = kind{
+	typ:  Connect,
+	keys: keysOf("protocol"),
+	fill: func(s *Spec) { s.Protocol = or(s.Protocol, "tcp") },
+	build: func(s *Spec, with workshop) (probe, error) {
+		if s.Protocol == "udp" {
+			return newPingProbe(s, with.pings), nil
+		}
+		return newConnectProbe(s), nil
+	},
+}
+
 // connectProbe makes a handshake, TCP or SCTP, and breaks the connection off.
 type connectProbe struct {
 	spec     *Spec

@@ -7,26 +7,28 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ipvsd/ipvsd/child"
 )
 
-// What an external check may cost beside its own running.
-const (
-	maxOutput = 4 << 10                // of the output, its end is kept
-	pipeGrace = 100 * time.Millisecond // for the output of what a command left behind
-)
+var externalKind = kind{
+	typ:    External,
+	keys:   keysOf("command", "protocol", "virtual"),
+	target: portPassed,
+	valid:  (*problems).command,
+	build:  func(s *Spec, _ workshop) (probe, error) { return newCommandProbe(s), nil },
+}
 
 // commandProbe runs a command: exit status 0 is up, everything else down.
 type commandProbe struct {
 	spec *Spec
 	argv []string
+	env  []string
 }
 
 // newCommandProbe adds the four arguments that ldirectord passes to those of
@@ -36,6 +38,13 @@ func newCommandProbe(spec *Spec) *commandProbe {
 	if spec.Virtual == "" {
 		return &commandProbe{spec: spec, argv: argv}
 	}
+	args := ldirectordArgs(spec)
+	return &commandProbe{spec: spec, argv: append(argv, args[:]...), env: ownEnv(spec, args)}
+}
+
+// ldirectordArgs are virtual address or mark, virtual port, real address, real
+// port.
+func ldirectordArgs(spec *Spec) [4]string {
 	real := spec.Target.Addr().Unmap()
 	host := real.String()
 	if real.Is6() {
@@ -45,8 +54,28 @@ func newCommandProbe(spec *Spec) *commandProbe {
 	if addr, err := netip.ParseAddr(virtual); err == nil && addr.Is6() {
 		virtual = "[" + virtual + "]"
 	}
-	return &commandProbe{spec: spec, argv: append(argv,
-		virtual, strconv.Itoa(int(spec.VPort)), host, strconv.Itoa(int(spec.RPort)))}
+	return [4]string{virtual, strconv.Itoa(int(spec.VPort)), host, strconv.Itoa(int(spec.RPort))}
+}
+
+// ownEnv tells a command by name what the arguments tell by position, and more:
+// docs/checks.md lists it. Addresses have no brackets here.
+func ownEnv(spec *Spec, args [4]string) []string {
+	family := "ipv4"
+	if spec.Target.Addr().Unmap().Is6() {
+		family = "ipv6"
+	}
+	return []string{
+		"IPVSD_VIRTUAL=" + strings.Trim(spec.Virtual, "[]"),
+		"IPVSD_VIRTUAL_PORT=" + args[1],
+		"IPVSD_VIRTUAL_NAME=" + spec.VirtualName,
+		"IPVSD_PROTOCOL=" + or(spec.Protocol, "fwmark"),
+		"IPVSD_REAL=" + spec.Target.Addr().Unmap().String(),
+		"IPVSD_REAL_PORT=" + args[3],
+		"IPVSD_PORT=" + strconv.Itoa(int(spec.Target.Port())),
+		"IPVSD_ADDRESS_FAMILY=" + family,
+		"IPVSD_CHECK_TIMEOUT=" + strconv.FormatFloat(spec.Timeout.Seconds(), 'f', -1, 64),
+		"IPVSD_CHECK_INTERVAL=" + strconv.FormatFloat(spec.Interval.Seconds(), 'f', -1, 64),
+	}
 }
 
 func (p *commandProbe) check(ctx context.Context, t *transcript) Result {
@@ -55,33 +84,21 @@ func (p *commandProbe) check(ctx context.Context, t *transcript) Result {
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.spec.Timeout)
 	defer cancel()
-	var out tail
-	cmd := exec.CommandContext(ctx, p.argv[0], p.argv[1:]...)
-	cmd.Dir = "/"
-	cmd.Env = commandEnv()
-	cmd.Stdout, cmd.Stderr = &out, &out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return killGroup(cmd) }
-	cmd.WaitDelay = pipeGrace
-	if err := cmd.Start(); err != nil {
+	end, err := child.Run(ctx, p.argv, p.env)
+	if err != nil {
 		return p.notStarted(err)
 	}
-	err := cmd.Wait()
-	if errors.Is(err, exec.ErrWaitDelay) {
-		_ = killGroup(cmd) // a child it left still holds the output: don't let them pile up
-	}
 	if t != nil {
-		t.came(out.text())
-		t.done("%s", cmd.ProcessState)
+		t.came(end.Output)
+		t.done("%s", end.State)
 	}
-	r := p.judge(ctx, cmd.ProcessState, out.lastLine())
-	r.Sample = sample([]byte(out.text()), "")
+	r := p.judge(ctx, end.Status(), lastLine(end.Output))
+	r.Sample = sample([]byte(end.Output), "")
 	return r
 }
 
 // judge goes by the exit status alone, as long as the command ended by itself.
-func (p *commandProbe) judge(ctx context.Context, state *os.ProcessState, line string) Result {
-	status, _ := state.Sys().(syscall.WaitStatus)
+func (p *commandProbe) judge(ctx context.Context, status syscall.WaitStatus, line string) Result {
 	switch {
 	case ctx.Err() != nil && status.Signaled():
 		return bad("timeout after " + p.spec.Timeout.String() + ", killed" + after(line))
@@ -114,53 +131,9 @@ func (p *commandProbe) notStarted(err error) Result {
 	return bad(reason)
 }
 
-// killGroup kills the command and all it started.
-func killGroup(cmd *exec.Cmd) error {
-	err := unix.Kill(-cmd.Process.Pid, unix.SIGKILL)
-	if errors.Is(err, unix.ESRCH) {
-		return os.ErrProcessDone
-	}
-	return err
-}
-
-// commandEnv is our environment without what systemd meant for us.
-func commandEnv() []string {
-	var out []string
-	for _, v := range os.Environ() {
-		switch name, _, _ := strings.Cut(v, "="); name {
-		case "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES":
-		default:
-			out = append(out, v)
-		}
-	}
-	return out
-}
-
-// tail is a writer that keeps the end of what it gets. It has a lock because
-// after WaitDelay a writer may still be at it.
-type tail struct {
-	mu sync.Mutex
-	b  []byte
-}
-
-func (t *tail) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.b = append(t.b, p[max(0, len(p)-maxOutput):]...)
-	if over := len(t.b) - maxOutput; over > 0 {
-		t.b = append(t.b[:0], t.b[over:]...)
-	}
-	return len(p), nil
-}
-
-func (t *tail) text() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return string(t.b)
-}
-
-// lastLine is the last line that says something, printable and short.
-func (t *tail) lastLine() string {
-	b := bytes.TrimSpace([]byte(t.text()))
+// lastLine is the last line of an output that says something, printable and
+// short.
+func lastLine(output string) string {
+	b := bytes.TrimSpace([]byte(output))
 	return sample(b[bytes.LastIndexByte(b, '\n')+1:], "")
 }

@@ -6,10 +6,13 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // helper is a command that does what, see helperCommand.
@@ -68,12 +71,12 @@ func TestExternalTimeout(t *testing.T) {
 		name, what, reason string
 		ok                 bool
 	}{
-		{"hangs with a child", "hang", "timeout after 500ms, killed: child ", false},
+		{"hangs with a child", "hang", "timeout after 2s, killed: child ", false},
 		{"leaves a child", "leave", "exit status 0: child ", true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			spec := external(helper(t, tt.what))
-			spec.Timeout = 500 * time.Millisecond
+			spec.Timeout = 2 * time.Second
 			if tt.ok {
 				spec.Timeout = 10 * time.Second
 			}
@@ -122,5 +125,54 @@ func TestExternalStops(t *testing.T) {
 	<-done
 	if d := time.Since(start); d > 3*time.Second {
 		t.Errorf("stopping took %s", d)
+	}
+}
+
+func TestExternalEnvironment(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		with func(*Spec)
+		want string
+	}{
+		{"IPv4", func(s *Spec) { s.Protocol, s.VirtualName = "tcp", "web" }, `IPVSD_ADDRESS_FAMILY=ipv4
+IPVSD_CHECK_INTERVAL=3600
+IPVSD_CHECK_TIMEOUT=2.5
+IPVSD_PORT=8080
+IPVSD_PROTOCOL=tcp
+IPVSD_REAL=10.0.0.11
+IPVSD_REAL_PORT=8000
+IPVSD_VIRTUAL=192.0.2.10
+IPVSD_VIRTUAL_NAME=web
+IPVSD_VIRTUAL_PORT=80`},
+		{"mark, IPv6", func(s *Spec) {
+			s.Virtual, s.VPort, s.RPort, s.VirtualName = "5", 0, 0, "5"
+			s.Target = netip.MustParseAddrPort("[2001:db8::11]:0")
+		}, `IPVSD_ADDRESS_FAMILY=ipv6
+IPVSD_CHECK_INTERVAL=3600
+IPVSD_CHECK_TIMEOUT=2.5
+IPVSD_PORT=0
+IPVSD_PROTOCOL=fwmark
+IPVSD_REAL=2001:db8::11
+IPVSD_REAL_PORT=0
+IPVSD_VIRTUAL=5
+IPVSD_VIRTUAL_NAME=5
+IPVSD_VIRTUAL_PORT=0`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "env")
+			spec := external(helper(t, "own", file))
+			tt.with(&spec)
+			spec.Timeout = 2500 * time.Millisecond
+			if r := Once(context.Background(), spec, io.Discard); !r.OK {
+				t.Fatalf("got %+v", r)
+			}
+			got, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, string(got)); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
 	}
 }

@@ -126,7 +126,11 @@ func (p *httpProbe) follow(ctx context.Context, t *transcript) Result {
 	a := answers.Get().(*answer)
 	defer a.release()
 	a.from(nil)
-	return p.judge(resp, a, t)
+	r := p.judge(resp, a, t)
+	if resp.TLS != nil {
+		r.CertUntil = certUntil(resp.TLS.PeerCertificates)
+	}
+	return r
 }
 
 // followPhase tells from an error how far the slow way came.

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"regexp"
 	"testing"
 	"time"
 )
@@ -35,7 +34,7 @@ func FuzzAnswer(f *testing.F) {
 		if len(spec.Validate()) > 2 { // interval and timeout are none of ours here
 			return
 		}
-		p, err := newHTTPProbe(ptr(spec.normal()), nil, map[string]*regexp.Regexp{})
+		p, err := newHTTPProbe(ptr(spec.normal()), workshop{kind: &httpKind})
 		if err != nil {
 			return
 		}

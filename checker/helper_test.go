@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -45,5 +46,9 @@ func helperCommand() {
 		fmt.Println("child", child.Process.Pid)
 	case "env":
 		fmt.Println("socket", os.Getenv("NOTIFY_SOCKET"))
+	case "own":
+		own := slices.DeleteFunc(os.Environ(), func(v string) bool { return !strings.HasPrefix(v, "IPVSD_") })
+		slices.Sort(own)
+		_ = os.WriteFile(args[1], []byte(strings.Join(own, "\n")), 0o600)
 	}
 }

@@ -19,6 +19,19 @@ import (
 // userAgent is what web servers find in their logs.
 const userAgent = "ipvsd (health check)"
 
+var (
+	httpKeys = keysOf("request", "receive", "method", "virtualhost", "status", "headers", "follow_redirects", "json_field", "json_value")
+
+	httpKind  = kind{typ: HTTP, keys: httpKeys, port: 80, fill: fillHTTP, valid: (*problems).http, build: newHTTPProbe}
+	httpsKind = kind{typ: HTTPS, keys: httpKeys, port: 443, tls: alwaysTLS, fill: fillHTTP, valid: (*problems).http, build: newHTTPProbe}
+)
+
+func fillHTTP(s *Spec) {
+	s.Request = or(s.Request, "/")
+	s.Method = or(s.Method, http.MethodGet)
+	s.Status = or(s.Status, "200-299")
+}
+
 // httpProbe sends one request over a new connection and reads the answer. The
 // connection, the request and the bounds are ours; reading the answer is left
 // to net/http, which knows chunks and odd headers. What needs more than one
@@ -29,6 +42,7 @@ type httpProbe struct {
 	asked   *http.Request // nil, or tells http.ReadResponse of a HEAD
 	status  statusSet
 	receive *regexp.Regexp // nil: anything
+	json    *jsonField     // nil: anything
 	tls     *tlsClient     // nil: plain
 	client  *http.Client   // not nil: follow redirects
 
@@ -37,7 +51,7 @@ type httpProbe struct {
 	last   string // the sample of the answer before
 }
 
-func newHTTPProbe(spec *Spec, roots *roots, compiled map[string]*regexp.Regexp) (probe, error) {
+func newHTTPProbe(spec *Spec, with workshop) (probe, error) {
 	p := &httpProbe{spec: spec}
 	if spec.Method == http.MethodHead {
 		p.asked = &http.Request{Method: http.MethodHead}
@@ -46,17 +60,15 @@ func newHTTPProbe(spec *Spec, roots *roots, compiled map[string]*regexp.Regexp) 
 	if p.status, err = parseStatus(spec.Status); err != nil {
 		return nil, err
 	}
-	if spec.Receive != "" {
-		if p.receive = compiled[spec.Receive]; p.receive == nil {
-			if p.receive, err = regexp.Compile(spec.Receive); err != nil {
-				return nil, err
-			}
-			compiled[spec.Receive] = p.receive
-		}
+	if p.receive, err = with.pattern(spec.Receive); err != nil {
+		return nil, err
+	}
+	if p.json, err = newJSONField(spec, with); err != nil {
+		return nil, err
 	}
 	p.request = requestBytes(spec)
-	if spec.Type == HTTPS || spec.Follow {
-		p.tls = newTLSClient(spec, roots)
+	if with.kind.speaksTLS(spec) {
+		p.tls = newTLSClient(spec, with.env)
 	}
 	if spec.Follow {
 		p.client = p.newClient()
@@ -67,7 +79,11 @@ func newHTTPProbe(spec *Spec, roots *roots, compiled map[string]*regexp.Regexp) 
 // requestBytes is the request as it goes over the wire.
 func requestBytes(spec *Spec) []byte {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\n", spec.Method, spec.Request, spec.host())
+	request, host := spec.Request, spec.host()
+	if spec.Type == HTTPProxy {
+		request, host = proxied(spec)
+	}
+	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\n", spec.Method, request, host)
 	own := "\n" + strings.ToLower(spec.Headers)
 	if !strings.Contains(own, "\nuser-agent:") {
 		b.WriteString("User-Agent: " + userAgent + "\r\n")
@@ -122,9 +138,12 @@ func (p *httpProbe) check(ctx context.Context, t *transcript) Result {
 	defer stop()
 	src, err := p.ask(s, t)
 	if err != nil {
-		return failed(err, s.phase, p.spec.Timeout)
+		r := failed(err, s.phase, p.spec.Timeout)
+		r.CertUntil = s.certUntil
+		return r
 	}
 	r := p.hear(src, waiting, t)
+	r.CertUntil = s.certUntil
 	if !r.OK {
 		_ = s.raw.Control(func(fd uintptr) { linger(int(fd)) })
 	}
@@ -144,7 +163,7 @@ func (p *httpProbe) ask(s *sock, t *transcript) (io.Reader, error) {
 	}
 	conn := net.Conn(s)
 	if p.tls != nil {
-		secure, err := p.tls.handshake(s, t)
+		secure, err := p.tls.handshake(s, t, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -199,7 +218,7 @@ func (p *httpProbe) judge(resp *http.Response, a *answer, t *transcript) Result 
 		a.glance(resp.Body)
 		return p.sampled(bad("status "+strconv.Itoa(resp.StatusCode)), a, t)
 	}
-	cut, err := a.readBody(resp.Body, p.receive != nil)
+	cut, err := a.readBody(resp.Body, p.receive != nil || p.json != nil)
 	if t != nil {
 		t.done("body, %d bytes", a.size)
 	}
@@ -215,6 +234,11 @@ func (p *httpProbe) judge(resp *http.Response, a *answer, t *transcript) Result 
 		}
 		return p.sampled(bad(reason+quote(p.spec.Receive)), a, t)
 	}
+	if p.json != nil {
+		if wrong := p.json.judge(a.body); wrong != "" {
+			return p.sampled(bad(wrong), a, t)
+		}
+	}
 	return p.sampled(good(p.success(resp.StatusCode)), a, t)
 }
 
@@ -225,6 +249,9 @@ func (p *httpProbe) success(code int) string {
 		p.code, p.okText = code, "status "+strconv.Itoa(code)
 		if p.receive != nil {
 			p.okText += ", body has " + quote(p.spec.Receive)
+		}
+		if p.json != nil {
+			p.okText += ", " + p.json.name + " is as it should be"
 		}
 	}
 	return p.okText

@@ -10,6 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+var pingKind = kind{
+	typ:    Ping,
+	target: portless,
+	build:  func(s *Spec, with workshop) (probe, error) { return newPingProbe(s, with.pings), nil },
+}
+
 // pingProbe sends ICMP echo requests until one is answered: a lost packet is no
 // dead server.
 type pingProbe struct {

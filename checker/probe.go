@@ -4,8 +4,15 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/netip"
 	"regexp"
 	"time"
+)
+
+// The zero Interval and Timeout.
+const (
+	defaultInterval = 10 * time.Second
+	defaultTimeout  = 5 * time.Second
 )
 
 // probe is one check of one target, prepared so that the check itself does as
@@ -37,31 +44,49 @@ func quickly(p probe) quick {
 
 // env is what the probes of one Checker share.
 type env struct {
-	roots *roots
+	files *tlsFiles
 	pings *pinger
 }
 
-func newEnv() *env { return &env{roots: newRoots(), pings: newPinger()} }
+func newEnv() *env { return &env{files: newTLSFiles(), pings: newPinger()} }
 
 func (e *env) close() { e.pings.close() }
 
-// compile prepares the probe of a normal Spec, which it keeps. compiled holds the patterns that
-// are there already.
-func compile(spec *Spec, env *env, compiled map[string]*regexp.Regexp) (probe, error) {
-	switch spec.Type {
-	case Connect:
-		if spec.Protocol == "udp" {
-			return newPingProbe(spec, env.pings), nil
-		}
-		return newConnectProbe(spec), nil
-	case HTTP, HTTPS:
-		return newHTTPProbe(spec, env.roots, compiled)
-	case Ping:
-		return newPingProbe(spec, env.pings), nil
-	case External:
-		return newCommandProbe(spec), nil
+// workshop is what a probe is made with.
+type workshop struct {
+	*env
+	compiled map[string]*regexp.Regexp // patterns that are there already; may be nil
+	kind     *kind                     // of the Spec
+}
+
+// pattern compiles a pattern, once for all that match the same; "" is nil,
+// which stands for any answer.
+func (w workshop) pattern(text string) (*regexp.Regexp, error) {
+	if text == "" {
+		return nil, nil
 	}
-	return nil, fmt.Errorf("unknown check type %q", spec.Type)
+	if p := w.compiled[text]; p != nil {
+		return p, nil
+	}
+	p, err := regexp.Compile(text)
+	if err == nil && w.compiled != nil {
+		w.compiled[text] = p
+	}
+	return p, err
+}
+
+// compile prepares the probe of a normal Spec, which it keeps.
+func compile(spec *Spec, env *env, compiled map[string]*regexp.Regexp) (probe, error) {
+	k := kindOf(spec.Type)
+	if k == nil || k.build == nil {
+		return nil, fmt.Errorf("unknown check type %q", spec.Type)
+	}
+	with := workshop{env, compiled, k}
+	p, err := k.build(spec, with)
+	if err != nil || spec.Ratio == 0 {
+		return p, err
+	}
+	return newRatioProbe(spec, p, with)
 }
 
 // run carries out a check and adds when it was and how long it took.
@@ -100,34 +125,8 @@ func Once(ctx context.Context, spec Spec, w io.Writer) Result {
 	return r
 }
 
-// normal fills in what the zero values mean and drops what the type doesn't
-// use, so that Specs that ask for the same are equal.
-func (s Spec) normal() Spec {
-	if s.Interval <= 0 {
-		s.Interval = 10 * time.Second
-	}
-	if s.Timeout <= 0 {
-		s.Timeout = 5 * time.Second
-	}
-	n := Spec{Type: s.Type, Target: s.Target, Interval: s.Interval, Timeout: s.Timeout}
-	switch s.Type {
-	case Connect:
-		n.Protocol = or(s.Protocol, "tcp")
-	case HTTP, HTTPS:
-		n = s
-		n.Protocol, n.Command, n.Virtual, n.VPort, n.RPort = "", "", "", 0, 0
-		n.Request = or(s.Request, "/")
-		n.Method = or(s.Method, "GET")
-		n.Status = or(s.Status, "200-299")
-		if s.Type == HTTP && !s.Follow {
-			n.ServerName, n.CAFile, n.Insecure, n.MinTLS = "", "", false, 0
-		}
-	case External:
-		n.Command, n.Virtual, n.VPort, n.RPort = s.Command, s.Virtual, s.VPort, s.RPort
-	case On, Off:
-		n = Spec{Type: s.Type}
-	}
-	return n
+func withPort(target netip.AddrPort, port uint16) netip.AddrPort {
+	return netip.AddrPortFrom(target.Addr(), port)
 }
 
 func or(s, def string) string {

@@ -24,10 +24,14 @@ type Watch struct {
 type Result struct {
 	OK       bool
 	Void     bool          // nothing was learnt about the server, for a want of our own (no descriptor, no permission): it counts for nothing
+	Weighs   bool          // the server says what weight it wants:
+	Percent  uint16        // so many hundredths of its own
 	Reason   string        // why, in plain words: "status 503", "connection refused"
 	Start    time.Time     // zero: there was no check
 	Duration time.Duration //
 	Sample   string        // the first bytes of the answer, printable, at most maxSample
+
+	CertUntil time.Time // how long the server's certificates are valid; zero: it showed none
 }
 
 // Status is what is known of one Watch.
@@ -39,7 +43,12 @@ type Status struct {
 	Good, Bad   uint64    // results so far
 	Void        uint64    // checks that could not be made
 	Streak      int       // results alike in a row: good ones positive, bad ones negative
+	CertUntil   time.Time // of the latest check that was shown a certificate
+	Percent     uint16    // of the weight, as the server's agent said last; 100 unless it did
 }
+
+// fullWeight is the Percent of a server of which no agent says otherwise.
+const fullWeight uint16 = 100
 
 // maxSample bounds Result.Sample, in bytes.
 const maxSample = 128

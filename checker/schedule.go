@@ -20,6 +20,7 @@ type job struct {
 	phased  bool          // at has left the first check and is in its own phase
 	running bool          // or in line for a command's place
 	flight  flight        // while the owner carries it
+	next    *job          // see jobs
 }
 
 // outcome is what a check's goroutine hands to the owner.
@@ -35,7 +36,7 @@ type schedule struct {
 	begun    time.Time
 	turns    wheel // when a check begins
 	limits   wheel // when a check in flight is over
-	jobs     map[Spec]*job
+	jobs     jobs
 	all      map[ID]*watch
 	env      *env
 	reactor  *reactor // nil until a check needs it
@@ -52,7 +53,7 @@ func (c *Checker) Run(ctx context.Context) error {
 	s := &schedule{
 		Checker: c,
 		begun:   time.Now(),
-		jobs:    map[Spec]*job{},
+		jobs:    newJobs(),
 		all:     map[ID]*watch{},
 		env:     newEnv(),
 		ready:   make(chan struct{}),
@@ -219,14 +220,22 @@ func (s *schedule) advance(ctx context.Context) {
 	}
 }
 
-// apply adds one result to a watch's history.
+// apply adds one result to a watch's history. It tells whether the state or the
+// wanted weight has changed.
 func apply(w *watch, r Result) (changed bool) {
 	if !r.Void {
 		w.health, changed = w.health.Step(r.OK)
 	}
+	became := changed
 	w.cell.update(func(st *Status) {
 		st.Last = r
 		st.State, st.Streak = w.health.State, w.health.Streak
+		if !r.CertUntil.IsZero() {
+			st.CertUntil = r.CertUntil
+		}
+		if r.Weighs && r.Percent != st.Percent {
+			st.Percent, changed = r.Percent, true
+		}
 		switch {
 		case r.Void:
 			st.Void++
@@ -236,7 +245,7 @@ func apply(w *watch, r Result) (changed bool) {
 			st.Bad++
 			st.LastFailure = r
 		}
-		if changed {
+		if became {
 			st.Since = r.Start.Add(r.Duration)
 		}
 	})

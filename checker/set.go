@@ -13,7 +13,7 @@ const spread = time.Millisecond
 
 // set makes watches the watched set.
 func (s *schedule) set(ctx context.Context, watches []Watch) {
-	for _, j := range s.jobs {
+	for j := range s.jobs.all() {
 		j.watches = j.watches[:0]
 	}
 	all := make(map[ID]*watch, len(watches))
@@ -41,7 +41,7 @@ func (s *schedule) set(ctx context.Context, watches []Watch) {
 // create returns a watch of which nothing is known.
 func create(id ID) *watch {
 	w := &watch{id: id}
-	w.cell.status = Status{Since: time.Now(), Last: Result{Reason: "not checked yet"}}
+	w.cell.status = Status{Since: time.Now(), Last: Result{Reason: "not checked yet"}, Percent: fullWeight}
 	return w
 }
 
@@ -56,18 +56,18 @@ func retune(w *watch, want Watch) {
 
 // assign puts w under the job of its Spec.
 func (s *schedule) assign(w *watch, spec Spec, compiled map[string]*regexp.Regexp) {
-	if spec.Type == On || spec.Type == Off {
+	if !spec.Type.Checked() {
 		w.job = nil
 		decree(w, spec.Type)
 		return
 	}
-	j := s.jobs[spec]
+	j := s.jobs.get(&spec)
 	if j == nil {
 		j = &job{spec: spec}
 		j.probe = s.compile(&j.spec, compiled)
 		j.quick = quickly(j.probe)
 		j.turn.job, j.flight.limit.job = j, j
-		s.jobs[spec] = j
+		s.jobs.put(j)
 	}
 	j.watches = append(j.watches, w)
 	if w.job == j {
@@ -75,6 +75,9 @@ func (s *schedule) assign(w *watch, spec Spec, compiled map[string]*regexp.Regex
 	}
 	w.job = j
 	w.health = w.health.Restart()
+	if spec.Type != Agent { // nobody speaks of the weight any more
+		w.cell.update(func(st *Status) { st.Percent = fullWeight })
+	}
 	if !j.last.Start.IsZero() {
 		apply(w, j.last) // what another watch has just learnt is as good
 	}
@@ -89,7 +92,7 @@ func decree(w *watch, kind Type) {
 	changed := w.health.State != state
 	w.health.State, w.health.Streak = state, 0
 	w.cell.update(func(st *Status) {
-		st.State, st.Streak, st.Last = state, 0, result
+		st.State, st.Streak, st.Last, st.Percent = state, 0, result, fullWeight
 		if changed {
 			st.Since = time.Now()
 		}
@@ -101,7 +104,7 @@ func decree(w *watch, kind Type) {
 // has ended, so that it doesn't run twice at once if it is asked for again.
 func (s *schedule) sweep() {
 	var fresh []*job
-	for _, j := range s.jobs {
+	for j := range s.jobs.all() {
 		switch {
 		case len(j.watches) == 0:
 			s.turns.remove(&j.turn)
@@ -121,7 +124,7 @@ func (s *schedule) sweep() {
 // drop forgets a job that nobody watches, unless it is under way.
 func (s *schedule) drop(j *job) {
 	if len(j.watches) == 0 && !j.running {
-		delete(s.jobs, j.spec)
+		s.jobs.remove(j)
 	}
 }
 

@@ -20,6 +20,8 @@ type sock struct {
 	raw   syscall.RawConn
 	phase phase
 	then  phase // that follows connecting
+
+	certUntil time.Time // of the server, after a TLS handshake
 }
 
 // phase is what a check was doing when it failed.
@@ -146,21 +148,24 @@ func (s *sock) Write(p []byte) (int, error) {
 }
 
 // local returns our own address, for transcripts.
-func (s *sock) local() string {
-	out := ""
+func (s *sock) local() string { return s.LocalAddr().String() }
+
+// addr asks the kernel for one end of the connection.
+func (s *sock) addr(of func(fd int) (unix.Sockaddr, error)) net.Addr {
+	var end netip.AddrPort
 	_ = s.raw.Control(func(fd uintptr) {
-		if sa, err := unix.Getsockname(int(fd)); err == nil {
-			out = addrPort(sa).String()
+		if sa, err := of(int(fd)); err == nil {
+			end = addrPort(sa)
 		}
 	})
-	return out
+	return net.TCPAddrFromAddrPort(end)
 }
 
 // The rest of net.Conn.
 func (s *sock) Read(p []byte) (int, error)         { return s.file.Read(p) }
 func (s *sock) Close() error                       { return s.file.Close() }
-func (s *sock) LocalAddr() net.Addr                { return nil }
-func (s *sock) RemoteAddr() net.Addr               { return nil }
+func (s *sock) LocalAddr() net.Addr                { return s.addr(unix.Getsockname) }
+func (s *sock) RemoteAddr() net.Addr               { return s.addr(unix.Getpeername) }
 func (s *sock) SetDeadline(t time.Time) error      { return s.file.SetDeadline(t) }
 func (s *sock) SetReadDeadline(t time.Time) error  { return s.file.SetReadDeadline(t) }
 func (s *sock) SetWriteDeadline(t time.Time) error { return s.file.SetWriteDeadline(t) }

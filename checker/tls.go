@@ -3,6 +3,7 @@ package checker
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -15,21 +16,25 @@ import (
 type tlsClient struct {
 	config *tls.Config
 	caFile string // "": the system's authorities
-	roots  *roots
+	own    pair   // what we show, if the server asks
+	shown  *tls.Certificate
+	files  *tlsFiles
 }
 
 // newTLSClient prepares the handshake. The post-quantum exchange is left out:
 // it protects nothing in a health check and costs half as much again. There is
 // no session resumption, because a resumed handshake shows no certificate, and
 // an expired one would go unseen.
-func newTLSClient(spec *Spec, roots *roots) *tlsClient {
+func newTLSClient(spec *Spec, env *env) *tlsClient {
 	return &tlsClient{
 		caFile: spec.CAFile,
-		roots:  roots,
+		own:    pair{spec.ClientCert, spec.ClientKey},
+		files:  env.files,
 		config: &tls.Config{
 			ServerName:         spec.serverName(),
 			InsecureSkipVerify: spec.Insecure,
 			MinVersion:         spec.MinTLS,
+			VerifyConnection:   lasting(spec.MinDays),
 			CurvePreferences:   []tls.CurveID{tls.X25519, tls.CurveP256},
 		},
 	}
@@ -50,40 +55,56 @@ func (s *Spec) serverName() string {
 	return s.Target.Addr().Unmap().WithZone("").String()
 }
 
-// current returns the configuration with the authorities of this moment.
+// current returns the configuration with the files of this moment.
 func (c *tlsClient) current() (*tls.Config, error) {
-	if c.caFile == "" || c.config.InsecureSkipVerify {
-		return c.config, nil
+	if c.caFile != "" && !c.config.InsecureSkipVerify {
+		pool, err := c.files.authorities.get(c.caFile)
+		if err != nil {
+			return nil, &fileError{"CA file", err}
+		}
+		if c.config.RootCAs != pool {
+			c.config = c.config.Clone()
+			c.config.RootCAs = pool
+		}
 	}
-	pool, err := c.roots.get(c.caFile)
-	if err != nil {
-		return nil, &caError{err}
-	}
-	if c.config.RootCAs != pool {
-		c.config = c.config.Clone()
-		c.config.RootCAs = pool
+	if c.own.cert != "" {
+		cert, err := c.files.pairs.get(c.own)
+		if err != nil {
+			return nil, &fileError{"client certificate", err}
+		}
+		if c.shown != cert {
+			c.shown, c.config = cert, c.config.Clone()
+			c.config.Certificates = []tls.Certificate{*cert}
+		}
 	}
 	return c.config, nil
 }
 
-// caError tells that the CA file cannot be used, which is not the server's
-// fault.
-type caError struct{ err error }
-
-func (e *caError) Error() string { return "CA file: " + e.err.Error() }
-
-func (c *tlsClient) handshake(s *sock, t *transcript) (*tls.Conn, error) {
+// handshake makes it over a connection. resume is nil, or keeps the session for
+// the next connection of the same check.
+func (c *tlsClient) handshake(s *sock, t *transcript, resume tls.ClientSessionCache) (*tls.Conn, error) {
 	config, err := c.current()
 	if err != nil {
 		return nil, err
 	}
+	if resume != nil {
+		config = config.Clone()
+		config.ClientSessionCache = resume
+	}
 	conn := tls.Client(s, config)
-	if err := conn.Handshake(); err != nil {
+	err = conn.Handshake()
+	state := conn.ConnectionState()
+	s.certUntil = certUntil(state.PeerCertificates)
+	if err != nil {
+		var unverified *tls.CertificateVerificationError
+		if errors.As(err, &unverified) {
+			s.certUntil = certUntil(unverified.UnverifiedCertificates)
+		}
 		return nil, err
 	}
 	s.phase = waiting
 	if t != nil {
-		tlsNotes(t, conn.ConnectionState(), config)
+		tlsNotes(t, state, config)
 	}
 	return conn, nil
 }
@@ -104,42 +125,77 @@ func tlsNotes(t *transcript, state tls.ConnectionState, config *tls.Config) {
 	t.note("verified for %s", config.ServerName)
 }
 
-// roots keeps the certificate pools of CA files and reads a file again when it
-// has changed. Probes share it.
-type roots struct {
-	mu    sync.Mutex
-	pools map[string]pool
+// certUntil is when the first certificate of a chain runs out that the server
+// has sent.
+func certUntil(chain []*x509.Certificate) time.Time {
+	var first time.Time
+	for _, cert := range chain {
+		if first.IsZero() || cert.NotAfter.Before(first) {
+			first = cert.NotAfter
+		}
+	}
+	return first
 }
 
-type pool struct {
-	certs   *x509.CertPool
+// tlsFiles are the certificates that probes share.
+type tlsFiles struct {
+	authorities *fileCache[string, *x509.CertPool]
+	pairs       *fileCache[pair, *tls.Certificate]
+}
+
+// pair is a certificate and its key, in two files.
+type pair struct{ cert, key string }
+
+func newTLSFiles() *tlsFiles {
+	return &tlsFiles{
+		authorities: &fileCache[string, *x509.CertPool]{
+			kept: map[string]kept[*x509.CertPool]{},
+			read: readCA, main: func(file string) string { return file },
+		},
+		pairs: &fileCache[pair, *tls.Certificate]{
+			kept: map[pair]kept[*tls.Certificate]{},
+			read: func(p pair) (*tls.Certificate, error) { return readPair(p.cert, p.key) },
+			main: func(p pair) string { return p.cert },
+		},
+	}
+}
+
+// fileCache keeps what was read of files and reads again when the main one has
+// changed.
+type fileCache[K comparable, V any] struct {
+	mu   sync.Mutex
+	kept map[K]kept[V]
+	read func(K) (V, error)
+	main func(K) string
+}
+
+type kept[V any] struct {
+	value   V
 	changed time.Time
 	size    int64
 }
 
-func newRoots() *roots { return &roots{pools: map[string]pool{}} }
-
-// get returns the pool of a file. A file that has become unreadable or empty
-// leaves the pool that was read before.
-func (r *roots) get(file string) (*x509.CertPool, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	old := r.pools[file]
-	info, err := os.Stat(file)
-	if err == nil && old.certs != nil && info.ModTime().Equal(old.changed) && info.Size() == old.size {
-		return old.certs, nil
+// get returns what a file holds. One that has become unreadable or senseless
+// leaves what was read before.
+func (c *fileCache[K, V]) get(key K) (V, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	old, have := c.kept[key]
+	info, err := os.Stat(c.main(key))
+	if err == nil && have && info.ModTime().Equal(old.changed) && info.Size() == old.size {
+		return old.value, nil
 	}
-	certs, readErr := readCA(file)
+	value, readErr := c.read(key)
 	if readErr != nil {
-		if old.certs != nil {
-			return old.certs, nil
+		if have {
+			return old.value, nil
 		}
-		return nil, readErr
+		return value, readErr
 	}
 	if err == nil {
-		r.pools[file] = pool{certs, info.ModTime(), info.Size()}
+		c.kept[key] = kept[V]{value, info.ModTime(), info.Size()}
 	}
-	return certs, nil
+	return value, nil
 }
 
 func readCA(file string) (*x509.CertPool, error) {

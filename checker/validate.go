@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"regexp/syntax"
-	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -22,37 +21,37 @@ type Problem struct {
 
 func (p Problem) String() string { return p.Field + ": " + p.Text }
 
-// types are those of this version, in the order in which to name them.
-var types = []Type{Connect, HTTP, HTTPS, Ping, External, On, Off}
-
-// later are types that users may expect, because ldirectord has them or the
-// documentation names them, with what to write meanwhile.
-var later = map[Type]string{
-	"http_proxy": "http", "dns": "connect", "ftp": "connect", "imap": "connect", "imaps": "connect",
-	"ldap": "connect", "ldaps": "connect", "mysql": "connect", "nntp": "connect", "oracle": "connect",
-	"pgsql": "connect", "pop": "connect", "pops": "connect", "radius": "ping", "simpletcp": "connect",
-	"sip": "connect", "smtp": "connect", "submission": "connect", "grpc": "connect", "redis": "connect",
-	"none": "on", "negotiate": "http", "tcp": "connect", "udp": "ping", "icmp": "ping", "external-perl": "external",
+// instead tells what to write for types that users may expect.
+var instead = map[Type]string{
+	"none": "on", "tcp": "connect", "icmp": "ping",
+	"external-perl": "external", "imap4": "imap", "pop3": "pop", "pop3s": "pops", "postgresql": "pgsql", "postgres": "pgsql",
+	"ssl": "tls", "proxy": "http_proxy", "memcache": "memcached",
 }
 
 // Validate returns everything that is wrong with s, without looking at files:
 // see ValidateFiles.
 func (s Spec) Validate() []Problem {
 	var v problems
-	if !slices.Contains(types, s.Type) {
+	k := kindOf(s.Type)
+	if k == nil {
 		v.add("type", "%s", unknownType(s.Type))
 		return v
 	}
-	v.times(s)
-	v.target(s)
-	v.foreign(s)
-	switch s.Type {
-	case HTTP, HTTPS:
-		v.http(s)
-		v.tls(s)
-	case External:
-		v.command(s)
+	if k.build != nil {
+		v.times(s)
+		v.target(k, s)
 	}
+	v.foreign(k, s)
+	if k.keys.has("receive") {
+		v.receive(s)
+	}
+	if k.valid != nil {
+		k.valid(&v, s)
+	}
+	if k.speaksTLS(&s) {
+		v.tls(s)
+	}
+	v.secrets(s)
 	return v
 }
 
@@ -67,8 +66,11 @@ func unknownType(t Type) string {
 	if t == "" {
 		return "no check type; one of " + typeList()
 	}
-	if instead, ok := later[t]; ok {
-		return fmt.Sprintf("check type %q isn't in this version; %q comes nearest, or an \"external\" command", t, instead)
+	if t == "negotiate" { // ldirectord's checktype, where the service says the rest
+		return `check type "negotiate": name the protocol itself, such as type = "http"`
+	}
+	if other, ok := instead[t]; ok {
+		return fmt.Sprintf("unknown check type %q; write %q", t, other)
 	}
 	if near := nearest(string(t)); near != "" {
 		return fmt.Sprintf("unknown check type %q; did you mean %q?", t, near)
@@ -78,28 +80,25 @@ func unknownType(t Type) string {
 
 func typeList() string {
 	var names []string
-	for _, t := range types {
-		names = append(names, string(t))
+	for _, k := range kinds {
+		names = append(names, string(k.typ))
 	}
 	return strings.Join(names, ", ")
 }
 
 func (v *problems) times(s Spec) {
-	if s.Type == On || s.Type == Off {
-		return
-	}
 	if s.Interval <= 0 {
 		v.add("interval", `%s is no interval; write a duration above zero, such as "10s"`, s.Interval)
 	}
 	if s.Timeout <= 0 {
 		v.add("timeout", `%s is no timeout; write a duration above zero, such as "5s"`, s.Timeout)
 	}
+	if s.Ratio < 0 {
+		v.add("connect_ratio", "%d is no count; write how many checks only connect after each whole one", s.Ratio)
+	}
 }
 
-func (v *problems) target(s Spec) {
-	if s.Type == On || s.Type == Off {
-		return
-	}
+func (v *problems) target(k *kind, s Spec) {
 	if addr := s.Target.Addr(); !addr.IsValid() || addr.IsUnspecified() || addr.IsMulticast() {
 		v.add("address", "%s is no address that can be checked", addr)
 	}
@@ -108,42 +107,80 @@ func (v *problems) target(s Spec) {
 	default:
 		v.add("protocol", "unknown protocol %q; one of tcp, udp, sctp", s.Protocol)
 	}
-	needsPort := s.Type == HTTP || s.Type == HTTPS || s.Type == Connect && s.Protocol != "udp"
-	if needsPort && s.Target.Port() == 0 {
+	ping := s.Type == Connect && s.Protocol == "udp"
+	if k.target == portNeeded && s.Target.Port() == 0 && k.defaultPort(&s) == 0 && !ping {
 		v.add("port", "check type %q needs a port to check; set port in [virtual.check] or give the real server one", s.Type)
 	}
 }
 
 // foreign reports keys that mean nothing to the type: they would be ignored,
 // and the user would believe that they are checked.
-func (v *problems) foreign(s Spec) {
-	http := s.Type == HTTP || s.Type == HTTPS
-	v.only(http, s, "request", s.Request != "")
-	v.only(http, s, "receive", s.Receive != "")
-	v.only(http, s, "method", s.Method != "")
-	v.only(http, s, "virtualhost", s.VirtualHost != "")
-	v.only(http, s, "status", s.Status != "")
-	v.only(http, s, "headers", s.Headers != "")
-	v.only(http, s, "follow", s.Follow)
-	secure := s.Type == HTTPS || s.Type == HTTP && s.Follow
-	v.only(secure, s, "server_name", s.ServerName != "")
-	v.only(secure, s, "ca_file", s.CAFile != "")
-	v.only(secure, s, "verify", s.Insecure)
-	v.only(secure, s, "tls_min_version", s.MinTLS != 0)
-	v.only(s.Type == External, s, "command", s.Command != "")
-}
-
-// fits names the types that a key is for.
-var fits = map[string]string{
-	"server_name": "https", "ca_file": "https", "verify": "https", "tls_min_version": "https",
-	"command": "external",
-}
-
-func (v *problems) only(fit bool, s Spec, field string, set bool) {
-	if fit || !set {
-		return
+func (v *problems) foreign(k *kind, s Spec) {
+	keys := k.uses(&s)
+	for i, f := range fields {
+		if keys&(1<<i) == 0 && f.isSet(&s) {
+			v.add(f.key, "means nothing to check type %q; %s", s.Type, cure(k, i))
+		}
 	}
-	v.add(field, "means nothing to check type %q; leave it out, or use type %s", s.Type, or(fits[field], "http or https"))
+}
+
+// cure says what to do about a key that doesn't fit.
+func cure(k *kind, i int) string {
+	const out = "leave it out"
+	if tlsKeys&(1<<i) != 0 {
+		switch {
+		case k.keys.has("starttls"):
+			return out + ", or set starttls = true"
+		case k.keys.has("tls"):
+			return out + ", or set tls = true"
+		}
+		return out + ", or use type https"
+	}
+	if fields[i].key == "connect_ratio" {
+		return out
+	}
+	var names []string
+	for _, k := range kinds {
+		if k.keys&(1<<i) != 0 {
+			names = append(names, string(k.typ))
+		}
+	}
+	if len(names) > 4 {
+		names = append(names[:2], "another that has it")
+	}
+	return out + ", or use type " + alternatives(names)
+}
+
+// alternatives joins words: "a, b or c".
+func alternatives(names []string) string {
+	last := len(names) - 1
+	if last < 1 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:last], ", ") + " or " + names[last]
+}
+
+// secrets judges the keys that come together.
+func (v *problems) secrets(s Spec) {
+	for _, f := range []struct{ key, path string }{
+		{"password_file", s.PasswordFile},
+		{"secret_file", s.SecretFile},
+		{"client_cert", s.ClientCert},
+		{"client_key", s.ClientKey},
+	} {
+		if f.path != "" {
+			v.absolute(f.key, f.path)
+		}
+	}
+	switch {
+	case s.ClientCert != "" && s.ClientKey == "":
+		v.add("client_cert", "needs client_key, the file with its private key")
+	case s.ClientKey != "" && s.ClientCert == "":
+		v.add("client_key", "needs client_cert, the file with its certificate")
+	}
+	if strings.ContainsFunc(s.Login, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		v.add("login", "%q holds a control character", s.Login)
+	}
 }
 
 func (v *problems) http(s Spec) {
@@ -153,7 +190,7 @@ func (v *problems) http(s Spec) {
 		v.add("request", "%q holds a blank or a control character; write %%20 for a blank", s.Request)
 	}
 	v.method(s)
-	v.receive(s)
+	v.json(s)
 	if s.Status != "" {
 		if _, err := parseStatus(s.Status); err != nil {
 			v.add("status", "%v", err)
@@ -239,7 +276,7 @@ func (v *problems) tls(s Spec) {
 	switch s.MinTLS {
 	case 0, tls.VersionTLS10, tls.VersionTLS11, tls.VersionTLS12, tls.VersionTLS13:
 	default:
-		v.add("tls_min_version", `unknown version %#x; one of "1.0", "1.1", "1.2", "1.3"`, s.MinTLS)
+		v.add("min_tls", `unknown version %#x; one of "1.0", "1.1", "1.2", "1.3"`, s.MinTLS)
 	}
 	if s.ServerName != "" && (!hostLike(s.ServerName) || strings.Contains(s.ServerName, ":")) {
 		v.add("server_name", `%q is no host name; write "www.example.org"`, s.ServerName)
@@ -271,16 +308,30 @@ func (v *problems) absolute(field, path string) {
 // there on this machine, now.
 func (s Spec) ValidateFiles() []Problem {
 	var v problems
-	if s.CAFile != "" && (s.Type == HTTPS || s.Follow) && filepath.IsAbs(s.CAFile) {
-		if _, err := readCA(s.CAFile); err != nil {
-			v.add("ca_file", "%v", err)
+	check := func(key string, err error) {
+		if err != nil {
+			v.add(key, "%v", err)
 		}
 	}
-	if s.Type == External {
-		if path, _, _ := strings.Cut(s.Command, "\x00"); filepath.IsAbs(path) {
-			if text := executable(path); text != "" {
-				v.add("command", "%s", text)
-			}
+	if filepath.IsAbs(s.CAFile) {
+		_, err := readCA(s.CAFile)
+		check("ca_file", err)
+	}
+	if filepath.IsAbs(s.ClientCert) && filepath.IsAbs(s.ClientKey) {
+		_, err := readPair(s.ClientCert, s.ClientKey)
+		check("client_cert", err)
+	}
+	if filepath.IsAbs(s.PasswordFile) {
+		_, err := ReadSecret(s.PasswordFile)
+		check("password_file", err)
+	}
+	if filepath.IsAbs(s.SecretFile) {
+		_, err := ReadSecret(s.SecretFile)
+		check("secret_file", err)
+	}
+	if path, _, _ := strings.Cut(s.Command, "\x00"); filepath.IsAbs(path) {
+		if text := executable(path); text != "" {
+			v.add("command", "%s", text)
 		}
 	}
 	return v

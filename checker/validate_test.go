@@ -15,8 +15,17 @@ import (
 // sound returns a Spec without a fault.
 func sound(typ Type) Spec {
 	s := Spec{Type: typ, Protocol: "tcp", Target: netip.MustParseAddrPort("10.0.0.11:80"), Interval: time.Second, Timeout: time.Second}
-	if typ == External {
+	switch typ {
+	case External:
 		s.Command = "/bin/true\x00-v"
+	case HTTPProxy:
+		s.Request = "http://www.example.org/"
+	case DNS:
+		s.Request = "www.example.org"
+	case Radius:
+		s.Login, s.PasswordFile, s.SecretFile = "anna", "/etc/password", "/etc/secret"
+	case UDP:
+		s.Send, s.Expect = "x", "."
 	}
 	return s
 }
@@ -46,11 +55,11 @@ func TestValidate(t *testing.T) {
 			s.Headers, s.Follow, s.ServerName, s.CAFile, s.MinTLS = "X-A: b\nX-C: d", true, "a.example", "/etc/ca.pem", tls.VersionTLS12
 		}), nil},
 
-		{"no type", Spec{}, []string{"type: no check type; one of connect, http, https, ping, external, on, off"}},
+		{"no type", Spec{}, []string{"type: no check type; one of " + typeList()}},
 		{"misspelt type", with("htpp", func(*Spec) {}), []string{`type: unknown check type "htpp"; did you mean "http"?`}},
 		{"capitals", with("HTTPS", func(*Spec) {}), []string{`type: unknown check type "HTTPS"; did you mean "https"?`}},
-		{"foreign type", with("frobnicate", func(*Spec) {}), []string{`type: unknown check type "frobnicate"; one of connect, http, https, ping, external, on, off`}},
-		{"later type", with("smtp", func(*Spec) {}), []string{`type: check type "smtp" isn't in this version; "connect" comes nearest, or an "external" command`}},
+		{"foreign type", with("frobnicate", func(*Spec) {}), []string{`type: unknown check type "frobnicate"; one of ` + typeList()}},
+		{"type of another program", with("pop3", func(*Spec) {}), []string{`type: unknown check type "pop3"; write "pop"`}},
 
 		{"times", with(Connect, func(s *Spec) { s.Interval, s.Timeout = 0, -time.Second }), []string{
 			`interval: 0s is no interval; write a duration above zero, such as "10s"`,
@@ -65,13 +74,13 @@ func TestValidate(t *testing.T) {
 		{"protocol", with(Connect, func(s *Spec) { s.Protocol = "dccp" }), []string{`protocol: unknown protocol "dccp"; one of tcp, udp, sctp`}},
 
 		{"keys of another type", with(Connect, func(s *Spec) { s.Receive, s.CAFile, s.Command = "x", "/ca", "/bin/true" }), []string{
-			`receive: means nothing to check type "connect"; leave it out, or use type http or https`,
+			`receive: means nothing to check type "connect"; leave it out, or use type http, https or another that has it`,
 			`ca_file: means nothing to check type "connect"; leave it out, or use type https`,
 			`command: means nothing to check type "connect"; leave it out, or use type external`,
 		}},
 		{"TLS keys with http", http(func(s *Spec) { s.Insecure, s.MinTLS = true, tls.VersionTLS12 }), []string{
 			`verify: means nothing to check type "http"; leave it out, or use type https`,
-			`tls_min_version: means nothing to check type "http"; leave it out, or use type https`,
+			`min_tls: means nothing to check type "http"; leave it out, or use type https`,
 		}},
 
 		{"request", http(func(s *Spec) { s.Request = "http://a.example/x" }), []string{`request: "http://a.example/x" must begin with "/": write the path only, and the host as virtualhost`}},
@@ -96,7 +105,7 @@ func TestValidate(t *testing.T) {
 		{"parenthesis", http(func(s *Spec) { s.Receive = "a(b" }), []string{"receive: pattern \"a(b\": missing closing ): `a(b`; a parenthesis that is meant as text is written \\( or \\)"}},
 		{"star", http(func(s *Spec) { s.Receive = "*a" }), []string{"receive: pattern \"*a\": missing argument to repetition operator: `*`; a character that is meant as text is written with a backslash"}},
 
-		{"TLS version", https(func(s *Spec) { s.MinTLS = 0x0300 }), []string{`tls_min_version: unknown version 0x300; one of "1.0", "1.1", "1.2", "1.3"`}},
+		{"TLS version", https(func(s *Spec) { s.MinTLS = 0x0300 }), []string{`min_tls: unknown version 0x300; one of "1.0", "1.1", "1.2", "1.3"`}},
 		{"server name", https(func(s *Spec) { s.ServerName = "a.example:443" }), []string{`server_name: "a.example:443" is no host name; write "www.example.org"`}},
 		{"CA file", https(func(s *Spec) { s.CAFile = "ca.pem" }), []string{`ca_file: "ca.pem" isn't an absolute path; begin with "/"`}},
 		{"CA file of no use", https(func(s *Spec) { s.CAFile, s.Insecure = "/ca.pem", true }), []string{`ca_file: is of no use with verify = false; leave out one of the two`}},
@@ -158,12 +167,16 @@ func TestValidateFiles(t *testing.T) {
 func TestSoundSpecsCompile(t *testing.T) {
 	env := newEnv()
 	defer env.close()
-	for _, typ := range types {
-		if typ == On || typ == Off {
+	for _, k := range kinds {
+		if k.build == nil {
 			continue
 		}
-		if _, err := compile(ptr(sound(typ).normal()), env, nil); err != nil {
-			t.Errorf("%s: %v", typ, err)
+		s := sound(k.typ)
+		if problems := s.Validate(); len(problems) > 0 {
+			t.Errorf("%s: %v", k.typ, problems)
+		}
+		if _, err := compile(ptr(s.normal()), env, nil); err != nil {
+			t.Errorf("%s: %v", k.typ, err)
 		}
 	}
 }

@@ -6,9 +6,9 @@ import "strings"
 func nearest(word string) string {
 	word = strings.ToLower(word)
 	best, bestAt := "", 3 // more than two slips are another word
-	for _, t := range types {
-		if d := distance(word, string(t)); d < bestAt && d < len(t) {
-			best, bestAt = string(t), d
+	for _, k := range kinds {
+		if d := distance(word, string(k.typ)); d < bestAt && d < len(k.typ) {
+			best, bestAt = string(k.typ), d
 		}
 	}
 	return best

@@ -8,7 +8,7 @@
 // others leave it a message. It steps the core for each event, first with all
 // that has been received, then with the deadline. To take an address away it
 // waits for the kernel, at most a second; nothing else holds it up: log lines
-// and hooks have goroutines of their own, and Snapshot reads an immutable copy.
+// have a goroutine of their own, hooks are somebody else's, and Snapshot reads an immutable copy.
 // One goroutine beside it reads interfaces and routes when they change.
 //
 // # What an end means

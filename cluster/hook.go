@@ -1,9 +1,6 @@
 package cluster
 
 import (
-	"context"
-	"slices"
-	"sync"
 	"time"
 
 	"github.com/ipvsd/ipvsd/cluster/core"
@@ -41,61 +38,4 @@ type Event struct {
 	Term     uint32
 	Holder   string // who holds it as far as is known; "": nobody
 	Reason   core.Reason
-}
-
-// hooks calls the hook, for each group with what is newest.
-type hooks struct {
-	call func(Event)
-	wake chan struct{}
-
-	mu      sync.Mutex
-	waiting []Event
-	told    map[string]Role
-}
-
-func newHooks(call func(Event)) *hooks {
-	return &hooks{call: call, wake: make(chan struct{}, 1), told: make(map[string]Role)}
-}
-
-func (h *hooks) put(e Event) {
-	if h.call == nil {
-		return
-	}
-	h.mu.Lock()
-	h.waiting = slices.DeleteFunc(h.waiting, func(o Event) bool { return o.Group == e.Group })
-	h.waiting = append(h.waiting, e)
-	h.mu.Unlock()
-	poke(h.wake)
-}
-
-// take returns the oldest event that says something new.
-func (h *hooks) take() (Event, bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for len(h.waiting) > 0 {
-		e := h.waiting[0]
-		h.waiting = h.waiting[1:]
-		if was := h.told[e.Group]; was != e.To {
-			if was != "" {
-				e.From = was
-			}
-			h.told[e.Group] = e.To
-			return e, true
-		}
-	}
-	return Event{}, false
-}
-
-// run calls the hook until ctx ends.
-func (h *hooks) run(ctx context.Context) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-h.wake:
-		}
-		for e, ok := h.take(); ok && ctx.Err() == nil; e, ok = h.take() {
-			h.call(e)
-		}
-	}
 }

@@ -32,9 +32,8 @@ type Options struct {
 	Gossip    gossip.Options // Name and BootID are made from Core
 	Witnesses []netip.Addr   // none: the gateways on the interfaces of the addresses
 	Log       *slog.Logger   // required
-	// Hook is told when a group becomes active, standby or faulty here, from a
-	// goroutine of its own: one after the other, and where it takes long only
-	// the newest for each group.
+	// Hook is told when a group becomes active, standby or faulty here, at once:
+	// it may not wait for anything.
 	Hook func(Event)
 	// Moved is told of each change of a group's state, at once and on the way of
 	// the move: it may not wait for anything.
@@ -49,7 +48,6 @@ type Node struct {
 	tell     *teller
 	gossip   *gossip.Gossip
 	host     host
-	hooks    *hooks
 	boot     uint64
 	commands chan func(*loop)
 	changed  chan struct{}
@@ -72,7 +70,6 @@ func New(o Options) (*Node, error) {
 	n := &Node{
 		boot:     max(binary.BigEndian.Uint64(b[:]), 1),
 		tell:     newTeller(o.Log.Handler()),
-		hooks:    newHooks(o.Hook),
 		commands: make(chan func(*loop)),
 		changed:  make(chan struct{}, 1),
 		host:     o.host,
@@ -147,7 +144,6 @@ func (n *Node) Run(ctx context.Context) error {
 
 	task(n.gossip.Run)
 	task(n.host.Run)
-	task(n.hooks.run)
 	look := make(chan sight)
 	task(func(ctx context.Context) error { return lookout(ctx, n.host, look) })
 	echoes := newEchoes()

@@ -80,8 +80,8 @@ func (l *loop) transition(t core.Transition) {
 		l.story.claims[t.Group], l.story.from[t.Group] = t, l.story.holders[t.Group]
 	}
 	l.log.Info("group changed state", args...)
-	if from, to := roleOf(t.From), roleOf(t.To); t.From != 0 && from != to {
-		l.hooks.put(Event{
+	if from, to := roleOf(t.From), roleOf(t.To); t.From != 0 && from != to && l.opts.Hook != nil {
+		l.opts.Hook(Event{
 			Group: t.Group, From: from, To: to, Time: l.start.Add(t.At), Term: t.Term, Holder: t.Holder, Reason: t.Reason,
 		})
 	}

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
-	"time"
 )
 
 // stuck is a log that nobody reads.
@@ -50,30 +49,4 @@ func TestTellerKeepsAttributes(t *testing.T) {
 	if !strings.Contains(b.String(), `msg=hello node=lb1 g.a=1`) {
 		t.Error(b.String())
 	}
-}
-
-// A hook that takes its time is told the newest only, and never the same twice.
-func TestSlowHook(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var told []Role
-		h := newHooks(func(e Event) { time.Sleep(time.Minute); told = append(told, e.To) })
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error)
-		go func() { done <- h.run(ctx) }()
-		put := func(from, to Role) { h.put(Event{Group: "web", From: from, To: to}); time.Sleep(time.Second) }
-		put(Starting, Standby)
-		put(Standby, Active)
-		put(Active, Fault)
-		put(Fault, Standby)
-		put(Standby, Active)
-		put(Active, Standby)
-		time.Sleep(10 * time.Minute)
-		put(Standby, Active)
-		time.Sleep(10 * time.Minute)
-		cancel()
-		<-done
-		if len(told) != 2 || told[0] != Standby || told[1] != Active {
-			t.Errorf("told %v", told)
-		}
-	})
 }

@@ -100,7 +100,7 @@ func TestDesired(t *testing.T) {
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := director.Desired(webConfig(tt.quiescent), tt.verdicts, tt.adopted)
+			got := director.Desired(webConfig(tt.quiescent), tt.verdicts, tt.adopted, nil)
 			if diff := cmp.Diff(tt.want, weights(got.State[webKey])); diff != "" {
 				t.Errorf("weights (-want +got):\n%s", diff)
 			}
@@ -198,7 +198,7 @@ func TestRetainServing(t *testing.T) {
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, _ := director.Retain(director.Desired(webConfig(true), tt.verdicts, nil), have,
+			got, _ := director.Retain(director.Desired(webConfig(true), tt.verdicts, nil, nil), have,
 				func(table.ServiceKey) bool { return true }, func(table.Pair) bool { return true })
 			if diff := cmp.Diff(tt.want, weights(got[webKey])); diff != "" {
 				t.Errorf("weights (-want +got):\n%s", diff)
@@ -236,7 +236,7 @@ func TestPreview(t *testing.T) {
 			cfg.Director.RemovalGrace = 1
 		}
 		var out []string
-		for _, p := range director.Preview(cfg, have, verdicts, map[table.ServiceKey]bool{old: true}) {
+		for _, p := range director.Preview(cfg, have, verdicts, nil, map[table.ServiceKey]bool{old: true}) {
 			line := p.String()
 			if p.Cuts > 0 {
 				line += " cuts"

@@ -1,12 +1,12 @@
 // Package director keeps the kernel's table as the file and the checks want it.
 //
 //	file ─▶ Config ─┐
-//	checks ─▶ Verdicts ─┴─▶ Desired ─▶ want ─┬─▶ Plan ─▶ []Step ─▶ kernel
-//	                     kernel ─▶ Read ─▶ have ─┘
+//	checks ─▶ Verdicts ─┼─▶ Desired ─▶ want ─┬─▶ Plan ─▶ []Step ─▶ kernel
+//	operators ─▶ Holds ─┘  kernel ─▶ Read ─▶ have ─┘
 //
 // One goroutine, that of Director.Run, owns everything that changes: the
-// running file, what was adopted, what is leaving and the record of what is
-// ours. Others hand it values through channels and read immutable snapshots. It
+// running file, what was adopted, what is leaving, what operators want and the
+// record of what is ours. Others hand it values through channels and read immutable snapshots. It
 // is level-triggered: an event only wakes it, and what it does follows from
 // comparing the kernel with what is wanted.
 package director
@@ -15,12 +15,16 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/ipvsd/ipvsd/checker"
 	"github.com/ipvsd/ipvsd/cluster/core"
 	"github.com/ipvsd/ipvsd/director/config"
+	"github.com/ipvsd/ipvsd/director/hook"
+	"github.com/ipvsd/ipvsd/director/intent"
+	"github.com/ipvsd/ipvsd/director/mail"
 	"github.com/ipvsd/ipvsd/director/table"
 )
 
@@ -36,6 +40,7 @@ const (
 type Checks interface {
 	Set([]checker.Watch)
 	States() map[checker.ID]checker.State // the same map until a verdict changes
+	Percents() map[checker.ID]uint16      // of the weight, where an agent doesn't want all of it
 	Status(checker.ID) (checker.Status, bool)
 	Snapshot() map[checker.ID]checker.Status
 	Changed() <-chan struct{}
@@ -56,6 +61,26 @@ type Cluster interface {
 	Health(faults []core.Fault)
 	Tell(Census)     // to the other directors
 	Others() []Other // the living ones, with what they tell
+
+	// Decides says whether nobody but this director can hold the address of a
+	// virtual service now: it holds it, or no director's election is about it.
+	Decides(table.ServiceKey) bool
+	Peers
+}
+
+// Peers is how directors tell one another what operators want.
+type Peers interface {
+	Directors() []Peer // the other ones
+	Ask(ctx context.Context, director string, question []byte) ([]byte, error)
+	// Serve has questions answered that begin with askIntents. The function may
+	// be called as soon as the cluster runs.
+	Serve(func(ctx context.Context, question []byte) []byte)
+}
+
+// Peer is another director of the cluster.
+type Peer struct {
+	Name  string // or its address, where it was never seen
+	There bool
 }
 
 // ClusterLook is what a Status tells of the cluster, as of one moment.
@@ -84,7 +109,19 @@ type Director struct {
 	pings   chan chan struct{}
 	first   chan struct{} // closed after the first programming, failed steps or not
 	view    atomic.Pointer[view]
+
+	commands    chan command
+	maintenance *maintenance
+	books       atomic.Pointer[intent.Book] // what operators want, as the loop last had it
+	bookChanged chan struct{}
+
+	hooks *hook.Queue
+	post  *mail.Post
 }
+
+// command is done by the loop, before a look at the whole table; what it
+// returns, after that.
+type command func(*loop) (after func())
 
 // reload is a new file, or the reason why there is none.
 type reload struct {
@@ -103,6 +140,15 @@ func New(cfg *config.Config, opts Options) *Director {
 		reloads: make(chan reload),
 		pings:   make(chan chan struct{}),
 		first:   make(chan struct{}),
+
+		commands:    make(chan command),
+		maintenance: newMaintenance(cfg.Director.MaintenanceDir, opts.Log),
+		bookChanged: make(chan struct{}, 1),
+		hooks:       hook.New(opts.Log),
+	}
+	d.post = mail.New(opts.Log, d.decides)
+	if opts.Cluster != nil {
+		opts.Cluster.Serve(d.answerPeer)
 	}
 	d.view.Store(newView(cfg, time.Now()))
 	return d
@@ -171,6 +217,16 @@ func (d *Director) ping(ctx context.Context) error {
 // clean_stop. It fails where the first read of the kernel
 // fails, and where only a new process can go on.
 func (d *Director) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go d.maintenance.run(ctx) // may hang in a directory for ever, hence not waited for
+	var replication sync.WaitGroup
+	defer replication.Wait()
+	defer cancel() // before that
+	if d.opts.Cluster != nil {
+		replication.Go(func() { d.replicate(ctx) })
+	}
+	defer d.tellers()()
 	l := newLoop(d)
 	if err := l.start(ctx); err != nil {
 		return err
@@ -180,12 +236,18 @@ func (d *Director) Run(ctx context.Context) error {
 	defer timer.Stop()
 	for {
 		full := false
+		var after func()
 		select {
 		case <-ctx.Done():
 			return l.stop()
 		case r := <-d.reloads:
 			l.take(r)
 			full = r.err == nil
+		case c := <-d.commands:
+			after, full = c(l), true
+		case <-d.maintenance.changed:
+			l.tellStrangers()
+			full = true
 		case <-d.opts.Checks.Changed():
 		case <-timer.C:
 			full = true
@@ -195,8 +257,12 @@ func (d *Director) Run(ctx context.Context) error {
 			l.compareReals()
 			continue
 		}
+		l.steps = nil
 		if err := l.round(ctx, full); err != nil {
 			return err
+		}
+		if after != nil {
+			after()
 		}
 		// Verdicts, however many, never put off the look at the whole table.
 		if due := time.Now().Add(l.pause()); full || due.Before(next) {

@@ -53,6 +53,16 @@ func (f *fakeChecks) States() map[checker.ID]checker.State {
 	return states
 }
 
+func (f *fakeChecks) Percents() map[checker.ID]uint16 {
+	percents := map[checker.ID]uint16{}
+	for id, s := range f.Snapshot() {
+		if s.Percent != 100 {
+			percents[id] = s.Percent
+		}
+	}
+	return percents
+}
+
 func (f *fakeChecks) Status(id checker.ID) (checker.Status, bool) {
 	s, ok := f.Snapshot()[id]
 	return s, ok
@@ -63,7 +73,20 @@ func (f *fakeChecks) Ping(context.Context) error { return nil }
 
 func (f *fakeChecks) say(p table.Pair, s checker.State, reason string) {
 	f.mu.Lock()
-	f.status[checker.ID(p.String())] = checker.Status{State: s, Last: checker.Result{OK: s == checker.Up, Reason: reason, Start: time.Now()}}
+	f.status[checker.ID(p.String())] = checker.Status{State: s, Percent: 100, Last: checker.Result{OK: s == checker.Up, Reason: reason, Start: time.Now()}}
+	f.mu.Unlock()
+	select {
+	case f.changed <- struct{}{}:
+	default:
+	}
+}
+
+// ask lets a real server's agent want so many hundredths of the weight.
+func (f *fakeChecks) ask(p table.Pair, percent uint16) {
+	f.mu.Lock()
+	status := f.status[checker.ID(p.String())]
+	status.Percent = percent
+	f.status[checker.ID(p.String())] = status
 	f.mu.Unlock()
 	select {
 	case f.changed <- struct{}{}:

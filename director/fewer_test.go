@@ -2,6 +2,7 @@ package director_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"sync"
@@ -16,6 +17,7 @@ import (
 	"github.com/ipvsd/ipvsd/director"
 	"github.com/ipvsd/ipvsd/director/config"
 	"github.com/ipvsd/ipvsd/director/kerneltest"
+	"github.com/ipvsd/ipvsd/director/table"
 )
 
 // fakeCluster is the other directors.
@@ -46,6 +48,16 @@ func (f *fakeCluster) Others() []director.Other {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.others
+}
+
+func (f *fakeCluster) Decides(table.ServiceKey) bool { return true }
+
+func (f *fakeCluster) Directors() []director.Peer { return nil }
+
+func (f *fakeCluster) Serve(func(context.Context, []byte) []byte) {}
+
+func (f *fakeCluster) Ask(context.Context, string, []byte) ([]byte, error) {
+	return nil, errors.New("nobody is there")
 }
 
 func (f *fakeCluster) last() director.Census {

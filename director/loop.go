@@ -9,6 +9,7 @@ import (
 
 	"github.com/ipvsd/ipvsd/checker"
 	"github.com/ipvsd/ipvsd/director/config"
+	"github.com/ipvsd/ipvsd/director/intent"
 	"github.com/ipvsd/ipvsd/director/table"
 )
 
@@ -27,6 +28,18 @@ type loop struct {
 	expect   table.State                         // as last programmed; a service that failed isn't in it
 	record   *record
 	backoff  time.Duration // 0: the last round succeeded
+	steps    []table.Step  // done since the loop last woke
+
+	named     func(intent.Key) bool // whether the file names a mark's real server
+	book      intent.Book           // what operators want
+	bookNews  bool                  // since hold last looked
+	unsaved   bool                  // the book isn't on disk as it is
+	saveError string                // why
+	causes    map[table.Pair]cause  // who is held back; never changed, but replaced
+	holds     Holds                 // the same for Desired
+	drains    drains
+	notices   notices // what hooks and mail were told
+	pools     pools
 
 	config ConfigStatus
 	kernel KernelStatus
@@ -37,13 +50,16 @@ func newLoop(d *Director) *loop {
 	l := &loop{
 		Director: d,
 		verdicts: Verdicts{},
-		want:     Wanted{State: table.State{}, Waiting: map[table.ServiceKey]bool{}},
+		want:     newWanted(0),
 		adopted:  map[table.Pair]table.Real{},
 		leaving:  map[table.Pair]time.Time{},
 		expect:   table.State{},
 		config:   v.config,
 		kernel:   v.kernel,
 		peers:    newPeers(),
+		drains:   drains{watches: map[table.Pair]*drainWatch{}},
+		notices:  newNotices(),
+		pools:    newPools(),
 	}
 	// What is published is never changed, the first view included.
 	l.config.Reloads, l.kernel.Drifts = maps.Clone(v.config.Reloads), maps.Clone(v.kernel.Drifts)
@@ -65,6 +81,7 @@ func (l *loop) use(cfg *config.Config) {
 	}
 	maps.DeleteFunc(l.verdicts, func(p table.Pair, _ checker.State) bool { return l.pairs[p] == "" })
 	l.peers.use(cfg)
+	l.named = namedIn(cfg)
 }
 
 // start adopts what the kernel holds and lets the checks begin.
@@ -77,6 +94,7 @@ func (l *loop) start(ctx context.Context) error {
 	if err != nil {
 		l.opts.Log.Warn("record of our virtual services unreadable, only the file's are ours", "err", err)
 	}
+	l.startBook(ctx)
 	l.adopt(have, nil)
 	l.begin()
 	return nil
@@ -89,6 +107,8 @@ func (l *loop) begin() {
 	if l.opts.Addresses != nil {
 		l.opts.Addresses.Set(l.cfg)
 	}
+	l.maintenance.set(l.cfg.Director.MaintenanceDir)
+	l.useNotices()
 }
 
 // adopt remembers what the kernel holds of the file's real servers that weren't
@@ -121,6 +141,7 @@ func (l *loop) take(r reload) {
 	}
 	before := l.pairs
 	l.use(r.cfg)
+	l.setBook(l.book)
 	have, err := l.opts.Kernel.Read(context.Background())
 	if err != nil {
 		l.opts.Log.Warn("kernel unreadable at the reload, nothing is adopted", "err", err)
@@ -134,6 +155,7 @@ func (l *loop) take(r reload) {
 	l.begin()
 	l.config.File, l.config.Hash, l.config.Loaded, l.config.Error = r.cfg.File, r.cfg.Hash, time.Now(), ""
 	l.config.Reloads["ok"]++
+	l.tellReload()
 }
 
 // round compares the kernel with what is wanted and carries out the difference:
@@ -144,18 +166,22 @@ func (l *loop) take(r reload) {
 func (l *loop) round(ctx context.Context, full bool) error {
 	states := l.opts.Checks.States()
 	news := l.hear(states)
+	defer l.tellOutside(news, full)
 	l.health(states, len(news) > 0)
 	var want Wanted
 	var keys []table.ServiceKey
 	if full {
-		want = Desired(l.cfg, l.verdicts, l.adopted)
+		l.saveBook()
+		l.hold(time.Now())
+		l.lookAtAll()
+		want = l.sight().desired(l.cfg)
 		l.want = want
 	} else {
 		if keys = l.rethink(news); len(keys) == 0 {
 			l.publish()
 			return nil
 		}
-		want = Wanted{State: only(l.want.State, keys), Waiting: l.want.Waiting}
+		want = Wanted{State: only(l.want.State, keys), Waiting: l.want.Waiting, Out: l.want.Out}
 	}
 	err := l.converge(ctx, want, keys)
 	switch {
@@ -180,6 +206,9 @@ func (l *loop) round(ctx context.Context, full bool) error {
 		l.kernel.Programmed = true
 		l.begun()
 	}
+	if full && err == nil && l.bookNews {
+		return l.round(ctx, true) // a drain is over: out with it
+	}
 	l.publish()
 	return nil
 }
@@ -195,104 +224,6 @@ func (l *loop) begun() {
 	}
 }
 
-// errUnread is that the kernel's table could not be read, so nothing was done.
-var errUnread = errors.New("read the kernel's table")
-
-// converge brings the kernel to want, of all virtual services or of keys only.
-func (l *loop) converge(ctx context.Context, wanted Wanted, keys []table.ServiceKey) error {
-	have, err := l.read(ctx, wanted.State, keys)
-	if err != nil {
-		return fmt.Errorf("%w: %w", errUnread, err)
-	}
-	expect := l.expect
-	if keys != nil {
-		expect = only(expect, keys)
-	}
-	repairs := l.drift(expect, have.State)
-
-	owned := maps.Clone(l.record.owned)
-	for key := range wanted.State {
-		owned[key] = true
-	}
-	ours := func(k table.ServiceKey) bool { return owned[k] }
-	want, retained := Retain(wanted, have, ours, l.mayLeave)
-	if keys == nil {
-		maps.DeleteFunc(l.leaving, func(p table.Pair, _ time.Time) bool { return !retained[p] })
-		l.kernel.Foreign = 0
-		for key := range have.State {
-			if !owned[key] {
-				l.kernel.Foreign++
-			}
-		}
-	}
-	l.retained = len(retained)
-	l.kernel.Leaving = len(l.leaving)
-	if err := l.record.set(owned); err != nil {
-		// Traffic comes first; only a removal while we are down could miss one.
-		l.opts.Log.Warn("record of our virtual services not written", "err", err)
-	}
-
-	steps := table.Plan(have.State, want, ours)
-	done, failed := table.Execute(ctx, have.State, steps, l.opts.Kernel.Do)
-	l.tell(done, repairs)
-	for key := range expect {
-		delete(l.expect, key)
-	}
-	maps.Copy(l.expect, want)
-	for _, f := range failed {
-		delete(l.expect, f.Step.Service.ServiceKey)
-	}
-	for _, f := range failed {
-		if errors.Is(f.Err, table.ErrReloaded) {
-			return f.Err
-		}
-	}
-	if len(failed) > 0 {
-		return fmt.Errorf("%s of %d failed: %s", stepsWord(len(failed)), len(steps), failureText(failed))
-	}
-	if keys == nil {
-		// What left the file and is gone from the kernel is no longer ours.
-		rest := make(map[table.ServiceKey]bool, len(want))
-		for key := range want {
-			rest[key] = true
-		}
-		if err := l.record.set(rest); err != nil {
-			l.opts.Log.Warn("record of our virtual services not written", "err", err)
-		}
-	}
-	return nil
-}
-
-// read reads what a round compares: the virtual services of keys, or the whole
-// table, where counters are only asked of services with a real server that
-// nobody wants, because only those may have connections to finish.
-func (l *loop) read(ctx context.Context, want table.State, keys []table.ServiceKey) (table.Have, error) {
-	if keys != nil {
-		return l.opts.Kernel.Read(ctx, keys...)
-	}
-	state, err := l.opts.Kernel.ReadState(ctx)
-	if err != nil {
-		return table.Have{}, err
-	}
-	for key, held := range state {
-		if _, ok := want[key]; !ok && !l.record.has(key) {
-			continue // somebody else's
-		}
-		for addr := range held.Reals {
-			if _, ok := want[key].Reals[addr]; !ok {
-				keys = append(keys, key)
-				break
-			}
-		}
-	}
-	if keys == nil {
-		return table.Have{State: state}, nil
-	}
-	have, err := l.opts.Kernel.Read(ctx, keys...)
-	have.State = state
-	return have, err
-}
-
 // hear takes in the checker's verdicts, tells the new ones, and forgets what was
 // adopted of a real server that has one. It returns who has another than before.
 func (l *loop) hear(states map[checker.ID]checker.State) []table.Pair {
@@ -305,13 +236,14 @@ func (l *loop) hear(states map[checker.ID]checker.State) []table.Pair {
 		}
 	}
 	l.tellVerdicts(news)
-	return news
+	return append(news, l.hearAgents(l.opts.Checks.Percents())...)
 }
 
 // rethink brings what is wanted up to date where a verdict is new, and returns
 // the virtual services in which that changed something.
 func (l *loop) rethink(news []table.Pair) []table.ServiceKey {
 	var keys []table.ServiceKey
+	s := l.sight()
 	seen := map[table.ServiceKey]bool{}
 	for _, pair := range news {
 		key := pair.Service
@@ -321,39 +253,13 @@ func (l *loop) rethink(news []table.Pair) []table.ServiceKey {
 		seen[key] = true
 		old, waited := l.want.State[key], l.want.Waiting[key]
 		delete(l.want.Waiting, key)
-		l.want.add(l.virtuals[key], l.verdicts, l.adopted)
+		l.look(l.virtuals[key], s)
+		l.want.add(l.virtuals[key], s)
 		if !maps.Equal(old.Reals, l.want.State[key].Reals) || waited != l.want.Waiting[key] {
 			keys = append(keys, key)
 		}
 	}
 	return keys
-}
-
-// mayLeave says whether a real server that nobody wants any more may finish its
-// connections. One that is still in the file was taken out by its check, with
-// quiescent = false: nobody answers there.
-func (l *loop) mayLeave(p table.Pair) bool {
-	if _, ok := l.pairs[p]; ok || l.cfg.Director.RemovalGrace == 0 {
-		return false
-	}
-	deadline, ok := l.leaving[p]
-	if !ok {
-		deadline = time.Now().Add(l.cfg.Director.RemovalGrace)
-		l.leaving[p] = deadline
-	}
-	return time.Now().Before(deadline)
-}
-
-// drift tells and counts what the kernel holds otherwise than we left it.
-func (l *loop) drift(expect, have table.State) map[table.Pair]string {
-	repairs := map[table.Pair]string{}
-	for _, d := range table.Drift(expect, have) {
-		l.kernel.Drifts[string(d.Kind)]++
-		repairs[d.Pair] = "repair: " + string(d.Kind)
-		l.opts.Log.Warn("kernel table was changed by somebody else", "kind", string(d.Kind), "service", d.Pair.Service.String(),
-			"real", realText(d.Pair), "before", d.Before, "after", d.After)
-	}
-	return repairs
 }
 
 // pause is how long the loop may sleep.
@@ -363,8 +269,14 @@ func (l *loop) pause() time.Duration {
 		return l.backoff
 	case l.retained > 0:
 		return leavingInterval
+	case len(l.drains.watches) > 0:
+		due := time.Until(l.drains.next)
+		if l.drains.next.IsZero() || due > drainInterval {
+			return drainInterval
+		}
+		return max(due, time.Millisecond)
 	}
-	return resyncInterval
+	return l.pools.sooner(resyncInterval)
 }
 
 // stop leaves the table as it is, or empties our part of it.
@@ -384,5 +296,6 @@ func (l *loop) stop() error {
 	if len(failed) > 0 {
 		return fmt.Errorf("clean stop: %s", failureText(failed))
 	}
+	l.tellCleanStop()
 	return l.record.set(map[table.ServiceKey]bool{})
 }

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/ipvsd/ipvsd/cluster"
@@ -18,6 +19,7 @@ import (
 	"github.com/ipvsd/ipvsd/cluster/gossip"
 	"github.com/ipvsd/ipvsd/cluster/vip"
 	"github.com/ipvsd/ipvsd/director/config"
+	"github.com/ipvsd/ipvsd/director/hook"
 	"github.com/ipvsd/ipvsd/director/ipvs/handover"
 	"github.com/ipvsd/ipvsd/director/ipvs/syncd"
 )
@@ -36,12 +38,16 @@ type Member struct {
 	faults  atomic.Pointer[[]core.Fault] // of Health
 
 	young *handover.Keeper // connections too young for sync
+	hooks *hook.Queue      // [cluster.hooks]
+
+	intents atomic.Pointer[func(context.Context, []byte) []byte] // of Serve
+	asking  sync.Map                                             // director's name -> chan struct{}, see Ask
 }
 
 // NewMember makes the member that the file describes. It reads the key file; of
 // the kernel it only reads connection counts.
 func NewMember(cfg *config.Config, kernel Kernel, log *slog.Logger) (*Member, error) {
-	m := &Member{log: log, sync: syncd.New(syncd.Options{Log: log}), young: handover.New(handover.Options{Log: log})}
+	m := &Member{log: log, sync: syncd.New(syncd.Options{Log: log}), young: handover.New(handover.Options{Log: log}), hooks: hook.New(log)}
 	m.cfg.Store(cfg)
 	m.faults.Store(new([]core.Fault))
 	m.records.read = kernel.Read
@@ -54,7 +60,7 @@ func NewMember(cfg *config.Config, kernel Kernel, log *slog.Logger) (*Member, er
 	o.Gossip.Keys, o.Gossip.KeyFile, o.Gossip.Answer = keys, cfg.Cluster.KeyFile, m.answer
 	o.Log = log
 	o.Hook = func(e cluster.Event) { // those of the file of now
-		hooks{log: log, hooks: m.cfg.Load().Cluster.Hooks, name: cfg.Cluster.Name}.run(e)
+		m.hooks.Put(roleHook(m.cfg.Load().Cluster, cfg.Cluster.Name, e))
 	}
 	o.Moved = m.moved
 	if m.node, err = cluster.New(o); err != nil {
@@ -131,6 +137,8 @@ func fingerprint(cfg *config.Config) uint64 {
 	virtuals := slices.Clone(cfg.Virtuals)
 	for i := range virtuals {
 		virtuals[i].Line = 0
+		// Whom this director tells is its own affair.
+		virtuals[i].Comment, virtuals[i].Hooks, virtuals[i].Email = "", config.VirtualHooks{}, nil
 		virtuals[i].Reals = slices.Clone(virtuals[i].Reals)
 		for j := range virtuals[i].Reals {
 			virtuals[i].Reals[j].Line = 0
@@ -152,14 +160,15 @@ func fingerprint(cfg *config.Config) uint64 {
 func (m *Member) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	ends := make(chan error, 4)
+	ends := make(chan error, 5)
 	go func() { ends <- m.node.Run(ctx) }()
 	go func() { ends <- m.sync.Run(ctx) }()
 	go func() { ends <- m.young.Run(ctx) }()
 	go func() { ends <- m.warmth.run(ctx) }()
+	go func() { ends <- m.hooks.Run(ctx) }()
 	first := <-ends
 	cancel()
-	return errors.Join(first, <-ends, <-ends, <-ends)
+	return errors.Join(first, <-ends, <-ends, <-ends, <-ends)
 }
 
 // Programmed lets the addresses come: there is an answer for clients now.

@@ -1,6 +1,8 @@
 package director
 
 import (
+	"cmp"
+
 	"github.com/ipvsd/ipvsd/checker"
 	"github.com/ipvsd/ipvsd/director/config"
 	"github.com/ipvsd/ipvsd/director/table"
@@ -16,7 +18,7 @@ type Planned struct {
 // Preview is what a director that starts or reloads with cfg would do first to
 // the kernel that have describes. verdicts are those of a running director, nil
 // where none runs; owned are the virtual services that are ours.
-func Preview(cfg *config.Config, have table.Have, verdicts Verdicts, owned map[table.ServiceKey]bool) []Planned {
+func Preview(cfg *config.Config, have table.Have, verdicts Verdicts, holds Holds, owned map[table.ServiceKey]bool) []Planned {
 	adopted := map[table.Pair]table.Real{}
 	inFile := map[table.Pair]bool{}
 	mine := map[table.ServiceKey]bool{}
@@ -35,7 +37,7 @@ func Preview(cfg *config.Config, have table.Have, verdicts Verdicts, owned map[t
 		}
 	}
 	ours := func(k table.ServiceKey) bool { return mine[k] }
-	want, retained := Retain(Desired(cfg, verdicts, adopted), have, ours, func(p table.Pair) bool {
+	want, retained := Retain(Desired(cfg, verdicts, adopted, holds), have, ours, func(p table.Pair) bool {
 		return !inFile[p] && cfg.Director.RemovalGrace > 0
 	})
 
@@ -63,7 +65,10 @@ func VerdictsOf(s Status, cfg *config.Config) Verdicts {
 	states := map[string]checker.State{}
 	for _, v := range s.Virtuals {
 		for _, r := range v.Reals {
-			switch r.State {
+			if r.Passing { // only the director knows what it remembers: the weight stays
+				continue
+			}
+			switch cmp.Or(r.Verdict, r.State) {
 			case StateUp:
 				states[v.Service+" -> "+r.Address] = checker.Up
 			case StateDown:

@@ -46,15 +46,20 @@ type KernelStatus struct {
 	// Leaving is how many real servers that left the file finish their
 	// connections at weight 0.
 	Leaving int `json:"leaving"`
+
+	// Draining is how many real servers drain by an operator's wish.
+	Draining int `json:"draining"`
 }
 
 // VirtualStatus is one virtual service.
 type VirtualStatus struct {
 	Name      string       `json:"name"`
+	Comment   string       `json:"comment,omitempty"`
 	Service   string       `json:"service"` // 192.168.0.105:80/tcp or fwmark 1/ipv4
 	Scheduler string       `json:"scheduler"`
-	Up        bool         `json:"up"`       // a real server is up
-	Fallback  bool         `json:"fallback"` // the fallback has the traffic
+	Up        bool         `json:"up"`                  // a real server is up
+	Fallback  bool         `json:"fallback"`            // the fallback has the traffic
+	FailOpen  string       `json:"fail_open,omitempty"` // servers that fail are kept in, and how many
 	Counters  Traffic      `json:"counters"`
 	Reals     []RealStatus `json:"reals"`
 }
@@ -76,22 +81,55 @@ const (
 	StateUnchecked = "unchecked" // its check is off
 	StateFallback  = "fallback"  // the fallback, in use
 	StateLeaving   = "leaving"   // left the file, finishes its connections
+
+	// A person holds it back, whatever its check says; see Hold.
+	StateDraining    = "draining"    // weight 0 until its connections are gone
+	StateDrained     = "drained"     // out: they are gone, or the deadline came
+	StateDisabled    = "disabled"    // out
+	StateMaintenance = "maintenance" // weight 0 or out: a file in maintenance_dir names it
 )
 
 // RealStatus is one real server of a virtual service.
 type RealStatus struct {
-	Address    string      `json:"address"`
-	Forward    string      `json:"forward"`
-	State      string      `json:"state"`
-	Weight     uint32      `json:"weight"`     // in the kernel now
-	Configured uint32      `json:"configured"` // in the file
-	InKernel   bool        `json:"in_kernel"`
-	Active     uint32      `json:"active_connections"`
-	Inactive   uint32      `json:"inactive_connections"`
-	Counters   Traffic     `json:"counters"`
-	Reason     string      `json:"reason"` // of the state
-	Since      time.Time   `json:"since"`  // when the state began; zero: not yet known
-	Check      CheckStatus `json:"check"`
+	Address    string `json:"address"`
+	Forward    string `json:"forward"`
+	State      string `json:"state"`
+	Weight     uint32 `json:"weight"`         // in the kernel now
+	Configured uint32 `json:"configured"`     // in the file
+	Tier       int    `json:"tier,omitempty"` // in the file; 1 serves first
+
+	// WeightReason is why the weight is another than the file's though the
+	// check is good, or though it is bad: slow start, an agent, a backup, damping,
+	// min_up, fail_open. Passing says that it depends on what was seen before.
+	WeightReason string `json:"weight_reason,omitempty"`
+	Passing      bool   `json:"passing,omitempty"`
+	Damped       bool   `json:"damped,omitempty"` // up, and out because it flaps
+
+	InKernel bool        `json:"in_kernel"`
+	Active   uint32      `json:"active_connections"`
+	Inactive uint32      `json:"inactive_connections"`
+	Counters Traffic     `json:"counters"`
+	Reason   string      `json:"reason"` // of the state
+	Since    time.Time   `json:"since"`  // when the state began; zero: not yet known
+	Check    CheckStatus `json:"check"`
+
+	// Verdict is what its check says: up, down, unknown, unchecked. State is the
+	// same unless a person holds the real server back.
+	Verdict string      `json:"verdict,omitempty"`
+	Hold    *HoldStatus `json:"hold,omitempty"` // nil: nobody does
+}
+
+// HoldStatus is who holds a real server back, and until when.
+type HoldStatus struct {
+	Wish     string     `json:"wish"` // drain, disable, maintenance
+	By       string     `json:"by,omitempty"`
+	Director string     `json:"director,omitempty"` // where it was asked for
+	Reason   string     `json:"reason,omitempty"`   // in the operator's words
+	File     string     `json:"file,omitempty"`     // of maintenance_dir
+	Since    time.Time  `json:"since"`
+	Deadline *time.Time `json:"deadline,omitempty"` // of a drain
+	Ended    *time.Time `json:"ended,omitempty"`    // when a drain was over
+	Cut      uint32     `json:"cut,omitempty"`      // connections that its deadline cut
 }
 
 // CheckStatus is what the check of a real server found.

@@ -1,6 +1,7 @@
 package director
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -40,10 +41,22 @@ func (l *loop) tell(done []table.Step, repairs map[table.Pair]string) {
 		l.opts.Log.Info("kernel steps", "count", len(done), "first", done[0].String())
 	}
 	for _, s := range done {
+		level := level
+		if l.rises(s) {
+			level = slog.LevelDebug
+		}
 		if l.opts.Log.Enabled(context.Background(), level) {
 			l.opts.Log.Log(context.Background(), level, "kernel step", "step", s.String(), "reason", l.reason(s, repairs))
 		}
 	}
+}
+
+// rises tells whether a step is one of the many within a slow start, of which
+// only the first and the last are worth a line each.
+func (l *loop) rises(s table.Step) bool {
+	pair := s.Pair()
+	return s.Op == table.EditReal && l.expect[pair.Service].Reals[pair.Real].Weight > 0 &&
+		share(l.want.Notes, l.virtuals[pair.Service], pair.Real).Rising
 }
 
 // reason says in words why a step was made.
@@ -58,20 +71,25 @@ func (l *loop) reason(s table.Step, repairs map[table.Pair]string) string {
 	case table.DeleteService:
 		return "left the file"
 	}
+	if c, ok := l.causes[pair]; ok {
+		return c.String()
+	}
 	if id, ok := l.pairs[pair]; ok {
 		status, _ := l.opts.Checks.Status(id)
 		if status.State == checker.Unknown {
 			return "no verdict yet"
 		}
-		return fmt.Sprintf("%s: %s", status.State, status.Last.Reason)
-	}
-	for _, v := range l.cfg.Virtuals {
-		if v.Service.ServiceKey == pair.Service && v.Fallback != nil && v.Fallback.Addr == pair.Real {
-			if s.Op == table.AddReal {
-				return "fallback: no real server is up"
-			}
-			return "fallback: a real server is up"
+		why := fmt.Sprintf("%s: %s", status.State, status.Last.Reason)
+		if sh := share(l.want.Notes, l.virtuals[pair.Service], pair.Real); sh.Why != "" {
+			why += "; " + sh.Why
 		}
+		return why
+	}
+	if v, ok := l.virtuals[pair.Service]; ok && v.Fallback != nil && v.Fallback.Addr == pair.Real {
+		if s.Op == table.AddReal {
+			return "fallback: " + cmp.Or(l.want.Notes[pair.Service].Why, "no real server is up")
+		}
+		return "fallback: a real server is up"
 	}
 	if s.Op == table.EditReal {
 		return "left the file, finishes its connections"

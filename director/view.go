@@ -8,6 +8,7 @@ import (
 
 	"github.com/ipvsd/ipvsd/checker"
 	"github.com/ipvsd/ipvsd/director/config"
+	"github.com/ipvsd/ipvsd/director/pool"
 	"github.com/ipvsd/ipvsd/director/table"
 )
 
@@ -17,6 +18,8 @@ type view struct {
 	names  map[checker.ID]string // of the virtual service, by watch
 	config ConfigStatus
 	kernel KernelStatus
+	causes map[table.Pair]cause // who is held back
+	notes  map[table.ServiceKey]pool.Decision
 }
 
 func newView(cfg *config.Config, now time.Time) *view {
@@ -29,7 +32,7 @@ func newView(cfg *config.Config, now time.Time) *view {
 }
 
 func (l *loop) publish() {
-	v := &view{cfg: l.cfg, names: l.view.Load().names, config: l.config, kernel: l.kernel}
+	v := &view{cfg: l.cfg, names: l.view.Load().names, config: l.config, kernel: l.kernel, causes: l.causes, notes: maps.Clone(l.want.Notes)}
 	if l.view.Load().cfg != l.cfg {
 		v.names = namesOf(l.cfg)
 	}
@@ -76,7 +79,8 @@ func (d *Director) Status(ctx context.Context) Status {
 		s.Kernel.ReadError = err.Error()
 	}
 	for _, virtual := range v.cfg.Virtuals {
-		s.Virtuals = append(s.Virtuals, virtualStatus(virtual, have, checks))
+		s.Virtuals = append(s.Virtuals, virtualStatus(virtual, have, checks, v.causes))
+		note(&s.Virtuals[len(s.Virtuals)-1], virtual, v.notes[virtual.Service.ServiceKey])
 	}
 	switch {
 	case d.opts.Cluster != nil:
@@ -88,10 +92,11 @@ func (d *Director) Status(ctx context.Context) Status {
 	return s
 }
 
-func virtualStatus(v config.Virtual, have table.Have, checks map[checker.ID]checker.Status) VirtualStatus {
+func virtualStatus(v config.Virtual, have table.Have, checks map[checker.ID]checker.Status, causes map[table.Pair]cause) VirtualStatus {
 	key := v.Service.ServiceKey
 	out := VirtualStatus{
 		Name:      v.Name,
+		Comment:   v.Comment,
 		Service:   key.String(),
 		Scheduler: v.Service.Scheduler,
 		Counters:  traffic(have.Services[key]),
@@ -103,6 +108,9 @@ func virtualStatus(v config.Virtual, have table.Have, checks map[checker.ID]chec
 		configured[pair] = true
 		rs := realStatus(r, held[r.Addr], have.Reals[pair], checks[watchID(pair)])
 		_, rs.InKernel = held[r.Addr]
+		if c, ok := causes[pair]; ok {
+			c.fill(&rs)
+		}
 		out.Up = out.Up || rs.State == StateUp
 		out.Reals = append(out.Reals, rs)
 	}
@@ -131,6 +139,7 @@ func realStatus(r config.Real, held table.Real, c table.Counters, status checker
 		Address:    r.Addr.String(),
 		State:      StateUnknown,
 		Configured: r.Weight,
+		Tier:       max(r.Tier, 1),
 		Since:      status.Since,
 		Reason:     status.Last.Reason,
 		Check: CheckStatus{
@@ -150,9 +159,33 @@ func realStatus(r config.Real, held table.Real, c table.Counters, status checker
 	case r.Check.Type == checker.Off:
 		rs.State = StateUnchecked
 	}
+	rs.Verdict = rs.State
 	fill(&rs, held, c)
 	rs.Forward = r.Forward.String()
 	return rs
+}
+
+// fill says in a real server's status who holds it back.
+func (c cause) fill(rs *RealStatus) {
+	rs.State, rs.Reason, rs.Since = c.state(), c.String(), c.since()
+	if rs.State == StateDraining {
+		rs.Reason = drainingText(c, rs.Active)
+	}
+	rs.Hold = &HoldStatus{Wish: StateMaintenance, File: c.file}
+	m := c.mark
+	if m.Wish == "" {
+		return
+	}
+	*rs.Hold = HoldStatus{
+		Wish: string(m.Wish), By: m.By, Director: m.Version.Director, Reason: m.Reason, File: c.file, Since: m.Version.At(),
+	}
+	if !m.Deadline.IsZero() {
+		rs.Hold.Deadline = &m.Deadline
+	}
+	if c.done != nil {
+		rs.Hold.Ended, rs.Hold.Cut = &c.done.At, c.done.Cut
+		rs.Since = c.done.At
+	}
 }
 
 func fill(rs *RealStatus, held table.Real, c table.Counters) {

@@ -74,7 +74,7 @@ func (m *Member) otherHolders() []string {
 func (m *Member) askConnections(ctx context.Context, director string) (connections, error) {
 	ctx, cancel := context.WithTimeout(ctx, warmAsk)
 	defer cancel()
-	b, err := m.node.Ask(ctx, director, []byte{askConnections})
+	b, err := m.Ask(ctx, director, []byte{askConnections})
 	if err != nil {
 		return connections{}, err
 	}
@@ -84,6 +84,11 @@ func (m *Member) askConnections(ctx context.Context, director string) (connectio
 // answer is what another director is told. It runs in the one goroutine of
 // gossip that answers.
 func (m *Member) answer(ctx context.Context, _ string, question []byte) []byte {
+	if len(question) > 0 && question[0] == askIntents {
+		if answer := m.intents.Load(); answer != nil {
+			return (*answer)(ctx, question)
+		}
+	}
 	if len(question) == 0 || question[0] != askConnections {
 		return nil
 	}

@@ -12,22 +12,27 @@ const module = "github.com/ipvsd/ipvsd/"
 // isn't named may import none.
 var arrows = map[string][]string{
 	"director/table":          nil,
-	"director/config":         {"checker", "director/table"},
+	"checker":                 {"child"},
+	"director/hook":           {"child"},
+	"director/mail":           {"director/table"},
+	"director/pool":           {"checker"},
+	"director/config":         {"checker", "director/pool", "director/table"},
 	"director/config/convert": {"director/config", "director/config/convert/emit"},
 	"director/config/convert/ldirectord": {
-		"checker", "director/config/convert", "director/config/convert/emit", "director/table",
+		"checker", "director/config", "director/config/convert", "director/config/convert/emit", "director/table",
 	},
 	"director/config/convert/keepalived": {"director/config/convert", "director/config/convert/emit"},
 	"director/config/convert/heartbeat":  {"director/config/convert", "director/config/convert/emit"},
+	"director/intent":                    {"director/table"},
 	"director/kerneltest":                {"director/table"},
 	"director/ipvs":                      {"director/table"},
 	"director": {
-		"checker", "cluster", "cluster/core", "cluster/gossip", "cluster/vip", "director/config", "director/ipvs/syncd", "director/ipvs/handover",
-		"director/table",
+		"checker", "cluster", "cluster/core", "cluster/gossip", "cluster/vip", "director/config", "director/hook", "director/mail", "director/intent", "director/ipvs/syncd",
+		"director/ipvs/handover", "director/pool", "director/table",
 	},
 	"director/api": {"director"},
 	"cmd/ipvsd": {
-		"checker", "cluster/vip", "director", "director/api", "director/config", "director/ipvs",
+		"checker", "cluster/vip", "director", "director/api", "director/config", "director/intent", "director/ipvs",
 		"director/config/convert", "director/config/convert/heartbeat", "director/config/convert/keepalived",
 		"director/config/convert/ldirectord",
 		"director/table", "cluster/gossip", "realserver", "test/lab",

@@ -39,7 +39,7 @@ func newConfigCommand(e *env) *cobra.Command {
 			return err
 		},
 	}
-	c.AddCommand(check, reference)
+	c.AddCommand(check, reference, newImportCommand(e))
 	return c
 }
 

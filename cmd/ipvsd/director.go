@@ -18,6 +18,7 @@ import (
 	"github.com/ipvsd/ipvsd/director"
 	"github.com/ipvsd/ipvsd/director/api"
 	"github.com/ipvsd/ipvsd/director/config"
+	"github.com/ipvsd/ipvsd/director/intent"
 	"github.com/ipvsd/ipvsd/director/ipvs"
 )
 
@@ -89,6 +90,9 @@ func (e *env) runDirector(stop context.Context, o daemonOptions) error {
 	}
 	server.Handle("POST /v1/failover", failoverHandler(addresses.member))
 	server.Handle("POST /v1/cluster/rotate", rotateHandler(addresses.member))
+	for _, wish := range []intent.Wish{intent.Drain, intent.Disable, intent.Enable} {
+		server.Handle("POST /v1/"+string(wish), operateHandler(wish, d.Operate))
+	}
 	log.Info("starting", "version", version, "file", cfg.File, "virtuals", len(cfg.Virtuals), "pid", os.Getpid())
 
 	loops := newGroup(ctx, cancel)

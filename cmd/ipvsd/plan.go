@@ -67,15 +67,19 @@ func preview(ctx context.Context, cfg *config.Config, socket string) ([]director
 		return nil, fmt.Errorf("read which virtual services are ours: %v", err)
 	}
 	var verdicts director.Verdicts
+	holds, err := director.StoredHolds(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("read who is drained or disabled: %v", err)
+	}
 	status, err := api.NewClient(socket).Status(ctx)
 	switch {
 	case errors.Is(err, api.ErrNoDaemon):
 	case err != nil:
 		return nil, err
 	default:
-		verdicts = director.VerdictsOf(status, cfg)
+		verdicts, holds = director.VerdictsOf(status, cfg), director.HoldsOf(status, cfg)
 	}
-	return director.Preview(cfg, have, verdicts, owned), nil
+	return director.Preview(cfg, have, verdicts, holds, owned), nil
 }
 
 func writePlan(w io.Writer, cfg *config.Config, steps []director.Planned) error {

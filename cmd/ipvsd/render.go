@@ -28,6 +28,7 @@ func renderStatus(w io.Writer, st director.Status, o renderOptions) error {
 	r := &renderer{opts: o}
 	r.head(&st)
 	r.table(&st)
+	r.held(&st)
 	r.addresses(st.Addresses)
 	r.cluster(st.Cluster)
 	r.problems(&st)
@@ -232,7 +233,8 @@ func (r *renderer) problems(st *director.Status) {
 
 // problems says what isn't as it should be: a virtual service without a real
 // server, a real server that isn't up, a missing address, a kernel that isn't
-// as wanted, a group that nobody holds, a director that isn't there.
+// as wanted, a group that nobody holds, a director that isn't there. A real
+// server that a person took out is as it should be.
 func problems(st *director.Status) []string {
 	var list []string
 	if st.Kernel.Error != "" {
@@ -249,7 +251,12 @@ func problems(st *director.Status) []string {
 	}
 	for i := range st.Virtuals {
 		v := &st.Virtuals[i]
+		if v.FailOpen != "" {
+			list = append(list, v.Name+": "+v.FailOpen)
+		}
 		switch {
+		case v.Up && v.Fallback:
+			list = append(list, v.Name+": too few real servers are up, the fallback has the traffic")
 		case serves(v), waits(v):
 		case v.Fallback:
 			list = append(list, v.Name+": no real server is up, the fallback has the traffic")
@@ -257,6 +264,9 @@ func problems(st *director.Status) []string {
 			list = append(list, v.Name+": no real server is up")
 		}
 		for _, real := range v.Reals {
+			if real.Damped {
+				list = append(list, fmt.Sprintf("%s: %s is %s", v.Name, real.Address, real.WeightReason))
+			}
 			switch real.State {
 			case director.StateDown:
 				list = append(list, fmt.Sprintf("%s: %s is down: %s", v.Name, real.Address, real.Reason))
@@ -317,10 +327,16 @@ func tally(st *director.Status) summary {
 		s.virtuals += fmt.Sprintf(", %d not known yet", unknown)
 	}
 	s.reals = fmt.Sprintf("%s: %d up", count(all, "server"), states[director.StateUp])
-	for _, state := range []string{director.StateDown, director.StateUnknown, director.StateUnchecked, director.StateLeaving} {
+	for _, state := range []string{
+		director.StateDown, director.StateUnknown, director.StateUnchecked, director.StateLeaving,
+		director.StateDraining, director.StateDrained, director.StateDisabled,
+	} {
 		if n := states[state]; n > 0 {
 			s.reals += fmt.Sprintf(", %d %s", n, state)
 		}
+	}
+	if n := states[director.StateMaintenance]; n > 0 {
+		s.reals += fmt.Sprintf(", %d in maintenance", n)
 	}
 	return s
 }

@@ -69,7 +69,9 @@ func virtualRow(v *director.VirtualStatus) []cell {
 	}
 	state := cell{text: fmt.Sprintf("up, %d of %d", up, all), style: green}
 	switch {
-	case v.Up && up < all:
+	case v.Up && v.Fallback:
+		state = cell{text: fmt.Sprintf("fallback, %d of %d", up, all), style: red}
+	case v.Up && (up < all || v.FailOpen != ""):
 		state.style = yellow
 	case v.Up:
 	case serves(v):
@@ -81,7 +83,11 @@ func virtualRow(v *director.VirtualStatus) []cell {
 	default:
 		state = cell{text: "down, 0 of " + strconv.Itoa(all), style: red}
 	}
-	return []cell{{text: v.Name, style: bold}, {text: v.Service}, {text: v.Scheduler}, state}
+	row := []cell{{text: v.Name, style: bold}, {text: v.Service}, {text: v.Scheduler}, state}
+	if v.Comment != "" {
+		row = append(row, cell{text: v.Comment, style: dim})
+	}
+	return row
 }
 
 func (r *renderer) realRow(real *director.RealStatus, kernelRead bool) []cell {
@@ -124,6 +130,10 @@ func weight(real *director.RealStatus, kernelRead bool) string {
 
 func why(real *director.RealStatus) string {
 	switch {
+	case real.WeightReason != "" && real.State == director.StateUp: // the rarer one first: the line may be cut
+		return real.WeightReason + "; " + real.Reason
+	case real.WeightReason != "" && real.Reason != "":
+		return real.Reason + "; " + real.WeightReason
 	case real.Reason != "":
 		return real.Reason
 	case real.State == director.StateUnknown:
@@ -140,9 +150,9 @@ func stateStyle(state string) style {
 		return green
 	case director.StateDown:
 		return red
-	case director.StateUnknown, director.StateFallback:
+	case director.StateUnknown, director.StateFallback, director.StateDraining, director.StateMaintenance:
 		return yellow
-	case director.StateLeaving, director.StateUnchecked:
+	case director.StateLeaving, director.StateUnchecked, director.StateDrained, director.StateDisabled:
 		return dim
 	}
 	return plain
@@ -202,4 +212,44 @@ func (r *renderer) row(indent int, row []cell, widths []int) {
 		used += widths[i] + len(gap)
 	}
 	r.newline()
+}
+
+// held lists who is held back by a person, in full: the table's last column has
+// no room for it.
+func (r *renderer) held(st *director.Status) {
+	const most, indent = 30, "  "
+	n := 0
+	for i := range st.Virtuals {
+		v := &st.Virtuals[i]
+		for j := range v.Reals {
+			real := &v.Reals[j]
+			if real.Hold == nil {
+				continue
+			}
+			if n++; n > most {
+				continue
+			}
+			if n == 1 {
+				r.newline()
+				r.write(bold, "Held back:")
+				r.newline()
+			}
+			state := real.State
+			if state == director.StateMaintenance {
+				state = "in maintenance"
+			}
+			text := fmt.Sprintf("%s of %s is %s: %s", real.Address, v.Name, state, real.Reason)
+			for k, line := range wrap(clean(text), r.opts.width-2*len(indent)) {
+				r.out.WriteString(indent)
+				if k > 0 {
+					r.out.WriteString(indent)
+				}
+				r.write(stateStyle(real.State), line)
+				r.newline()
+			}
+		}
+	}
+	if n > most {
+		fmt.Fprintf(&r.out, "%sand %d more; --json has all\n", indent, n-most)
+	}
 }

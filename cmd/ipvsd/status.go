@@ -28,7 +28,9 @@ func newStatusCommand(e *env) *cobra.Command {
 
 WEIGHT is the one in the kernel; 0/1 is 0 now and 1 in the file (quiescent), -/1
 not in the kernel. ACTIVE are established connections, INACT all others. SINCE is
-how long the state lasts, CHECK how long ago the last check was.
+how long the state lasts, CHECK how long ago the last check was. A real server
+that a person took out is draining, drained, disabled or in maintenance, which is
+nothing down.
 
 With a [cluster], its directors, who holds which group of addresses, and how the
 last failover to this director went: milliseconds since the failed one was last

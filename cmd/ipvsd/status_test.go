@@ -64,6 +64,14 @@ func web(reals ...director.RealStatus) director.VirtualStatus {
 
 const longReason = "Get \"http://192.168.0.102:80/ldirector.html\": net/http: timeout awaiting response headers (Client.Timeout exceeded while awaiting headers)"
 
+// held is a real server that a person holds back and whose check is bad.
+func held(address, state, reason string, active uint32) director.RealStatus {
+	r := real(address, state, reason, 0, active, 0)
+	r.Verdict, r.InKernel = director.StateDown, state == director.StateDraining || state == director.StateMaintenance
+	r.Hold = &director.HoldStatus{Since: r.Since}
+	return r
+}
+
 // states are the cases that testdata/status shows, and their exit status.
 func states() map[string]struct {
 	status director.Status
@@ -111,6 +119,25 @@ func states() map[string]struct {
 	leaving := real("192.168.0.104:80", director.StateLeaving, "left the file, finishes its connections", 0, 2, 1)
 	leaving.Since, leaving.Check, leaving.Configured = time.Time{}, director.CheckStatus{}, 0
 	out["unchecked-and-leaving"] = state{statusOf(web(off, leaving)), 0}
+
+	out["held-back"] = state{statusOf(web(up1, held("192.168.0.102:80", director.StateDraining, "drain by root on loadb1: kernel update; 3 connections left, out at 12:30:00 at the latest", 3)),
+		web(up1, held("192.168.0.102:80", director.StateDrained, "drain by root on loadb1; its connections have ended", 0),
+			held("192.168.0.103:80", director.StateDisabled, "disable by root on loadb2", 0),
+			held("192.168.0.104:80", director.StateMaintenance, "there is a file /etc/ipvsd/maintenance/192.168.0.104", 0))), 0}
+
+	backup, damped := up2, real("192.168.0.103:80", director.StateUp, "status 200", 0, 1, 0)
+	backup.Weight, backup.Tier, backup.WeightReason = 0, 2, "backup: 1 of the tiers before are up"
+	damped.Damped, damped.WeightReason = true, "flapping: more than 5 falls within 10m0s, out until it is calm for 10m0s (3m20s left)"
+	kept := real("192.168.0.101:80", director.StateDown, "timeout after 5s waiting for the answer", 1, 100, 3)
+	kept.WeightReason = "kept in by fail_open"
+	few, open := web(up1, real("127.0.0.1:80", director.StateFallback, "1 of the 2 real servers that min_up asks for are up", 1, 0, 0)), web(up1, kept)
+	open.FailOpen = "fail_open: 3 of 4 real servers fail and are kept in, 9m0s more at most"
+	out["pool"] = state{statusOf(web(up1, backup, damped), few, open), 2}
+
+	commented, plain := web(up1), web(up1)
+	commented.Comment = "the shop"
+	plain.Name = "plain"
+	out["comment"] = state{statusOf(commented, plain), 0}
 
 	hurt := statusOf(web(up1, up2))
 	hurt.Active = false

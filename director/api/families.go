@@ -1,6 +1,10 @@
 package api
 
-import "github.com/ipvsd/ipvsd/director"
+import (
+	"cmp"
+
+	"github.com/ipvsd/ipvsd/director"
+)
 
 // virtualFamily is a metric with one series for each virtual service.
 type virtualFamily struct {
@@ -19,6 +23,10 @@ var virtualFamilies = []virtualFamily{
 	{
 		"ipvsd_virtual_fallback", gauge, "1 while the fallback has the virtual service's traffic.", false,
 		func(v *director.VirtualStatus) uint64 { return truth(v.Fallback) },
+	},
+	{
+		"ipvsd_virtual_fail_open", gauge, "1 while so many real servers fail at once that fail_open keeps them in.", false,
+		func(v *director.VirtualStatus) uint64 { return truth(v.FailOpen != "") },
 	},
 	{
 		"ipvsd_virtual_connections_total", counter, "Connections that the kernel scheduled for the virtual service.", true,
@@ -57,8 +65,22 @@ var realFamilies = []realFamily{
 		configured, up,
 	},
 	{
+		"ipvsd_real_server_draining", gauge, "1 while an operator's drain waits for the real server's connections to end.", configured,
+		func(r *director.RealStatus) uint64 { return truth(r.State == director.StateDraining) },
+	},
+	{
+		"ipvsd_real_server_disabled", gauge, "1 while a person keeps the real server out: drained, disabled, or by a file in maintenance_dir.", configured,
+		func(r *director.RealStatus) uint64 {
+			return truth(r.State == director.StateDrained || r.State == director.StateDisabled || r.State == director.StateMaintenance)
+		},
+	},
+	{
 		"ipvsd_real_server_configured_weight", gauge, "The real server's weight in the file.", configured,
 		func(r *director.RealStatus) uint64 { return uint64(r.Configured) },
+	},
+	{
+		"ipvsd_real_server_damped", gauge, "1 while the real server is up and gets no traffic because it flaps.", configured,
+		func(r *director.RealStatus) uint64 { return truth(r.Damped) },
 	},
 }
 
@@ -106,11 +128,15 @@ func configured(r *director.RealStatus) bool {
 	return r.State != director.StateFallback && r.State != director.StateLeaving
 }
 
+// up is the check's verdict, also where a person holds the real server back.
 func up(r *director.RealStatus) uint64 {
-	if r.State == director.StateUnchecked {
+	switch cmp.Or(r.Verdict, r.State) {
+	case director.StateUnchecked:
 		return truth(r.InKernel && r.Weight > 0)
+	case director.StateUp:
+		return 1
 	}
-	return truth(r.State == director.StateUp)
+	return 0
 }
 
 func (e *exposition) virtuals(st *director.Status) {
@@ -165,7 +191,7 @@ func (e *exposition) checks(st *director.Status) {
 		v := &st.Virtuals[i]
 		for j := range v.Reals {
 			r := &v.Reals[j]
-			if r.Check.Type == "" || r.State == director.StateUnchecked {
+			if r.Check.Type == "" || cmp.Or(r.Verdict, r.State) == director.StateUnchecked {
 				continue
 			}
 			if !begun {

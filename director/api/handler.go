@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"compress/gzip"
 	"context"
 	"encoding/json"
@@ -133,7 +134,7 @@ func awaited(st director.Status) []string {
 	unknown := 0
 	for _, v := range st.Virtuals {
 		for _, r := range v.Reals {
-			if r.State != director.StateUnknown {
+			if cmp.Or(r.Verdict, r.State) != director.StateUnknown {
 				continue
 			}
 			if unknown++; unknown <= named {

@@ -75,7 +75,9 @@ func TestMetricsText(t *testing.T) {
 	m.ObserveCheck("web", 0.0012)
 	m.ObserveCheck("web", 3)
 	m.ObserveCheck("left the file", 1)
-	text, contentType := mustScrape(t, m, testStatus(), "")
+	st := testStatus()
+	st.Virtuals[0].FailOpen, st.Virtuals[0].Reals[1].Damped = "2 of 2 real servers fail and are kept in", true
+	text, contentType := mustScrape(t, m, st, "")
 	if contentType != "text/plain; version=0.0.4; charset=utf-8; escaping=underscores" && !strings.HasPrefix(contentType, "text/plain; version=0.0.4; charset=utf-8") {
 		t.Errorf("content type %q", contentType)
 	}
@@ -100,6 +102,10 @@ func TestMetricsText(t *testing.T) {
 		"ipvsd_virtual_up{virtual=web}":                                                      1,
 		"ipvsd_virtual_up{virtual=" + mark + "}":                                             0,
 		"ipvsd_virtual_fallback{virtual=" + mark + "}":                                       1,
+		"ipvsd_virtual_fail_open{virtual=web}":                                               1,
+		"ipvsd_virtual_fail_open{virtual=" + mark + "}":                                      0,
+		"ipvsd_real_server_damped{virtual=web,real=192.168.0.101:80}":                        0,
+		"ipvsd_real_server_damped{virtual=web,real=192.168.0.102:80}":                        1,
 		"ipvsd_virtual_connections_total{virtual=web}":                                       30,
 		"ipvsd_checks_total{virtual=web,real=192.168.0.101:80,result=ok}":                    7,
 		"ipvsd_checks_total{virtual=web,real=192.168.0.101:80,result=failed}":                1,

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"net/netip"
 	"reflect"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,30 +13,8 @@ import (
 	"github.com/ipvsd/ipvsd/director/table"
 )
 
-// The keys of a check that not every type uses.
-var (
-	httpKeys  = []string{"port", "request", "receive", "status", "method", "virtualhost", "headers", "follow_redirects"}
-	httpsKeys = append(slices.Clone(httpKeys), "server_name", "ca_file", "verify", "min_tls")
-)
-
-// typeKeys returns the keys that a type uses beside those of every check. An
-// http check that follows redirects may come to https.
-func typeKeys(t checker.Type, follow bool) []string {
-	switch {
-	case t == checker.Connect:
-		return []string{"port"}
-	case t == checker.HTTPS || t == checker.HTTP && follow:
-		return httpsKeys
-	case t == checker.HTTP:
-		return httpKeys
-	case t == checker.External:
-		return []string{"port", "command"}
-	}
-	return nil
-}
-
-// keyNames are the keys that the checker calls otherwise.
-var keyNames = map[string]string{"follow": "follow_redirects", "tls_min_version": "min_tls"}
+// notChecked is ldirectord's name for a check of type on.
+const notChecked = "none"
 
 // The defaults of every check.
 const (
@@ -68,6 +45,9 @@ func (b *virtualReader) check() check {
 		fall: int(b.number(&raw.at, "fall", raw.Fall, 1, 1, 65535)),
 	}
 	c.spec.Type = checker.Type(or(raw.Type, string(checker.Connect)))
+	if c.spec.Type == notChecked {
+		c.spec.Type = checker.On
+	}
 	c.known = !raw.bad["type"]
 	for _, p := range c.spec.Validate() {
 		if p.Field == "type" && c.known {
@@ -115,10 +95,10 @@ func (own *rawCheck) over(defaults *rawCheck) *rawCheck {
 // service's own goes in any case, and the checker says where it means nothing.
 // A check that is switched off keeps its keys for later.
 func (b *virtualReader) uses(c *check, own *at, key string) bool {
-	if c.spec.Type == checker.On || c.spec.Type == checker.Off {
+	if !c.spec.Type.Checked() {
 		return false
 	}
-	return own.has(key) || slices.Contains(typeKeys(c.spec.Type, c.spec.Follow), key)
+	return own.has(key) || c.spec.Uses(key)
 }
 
 // pick returns a key's value where the check uses it, else nil.
@@ -129,35 +109,77 @@ func pick[T any](b *virtualReader, c *check, key string, p *T) *T {
 	return p
 }
 
-// fillCheck fills in all that doesn't depend on the real server.
+// fillCheck fills in all that doesn't depend on the real server. What decides
+// over the use of other keys comes first.
 func (b *virtualReader) fillCheck(c *check) {
 	raw, spec := c.raw, &c.spec
 	spec.Follow = or(pick(b, c, "follow_redirects", raw.FollowRedirects), false)
-	spec.VirtualHost = or(pick(b, c, "virtualhost", raw.VirtualHost), "")
-	spec.Status = string(or(pick(b, c, "status", raw.Status), ""))
+	spec.TLS = or(pick(b, c, "tls", raw.TLS), false)
+	spec.StartTLS = or(pick(b, c, "starttls", raw.StartTLS), false)
+	for _, k := range []struct {
+		key  string
+		into *string
+		text *string
+	}{
+		{"virtualhost", &spec.VirtualHost, raw.VirtualHost},
+		{"status", &spec.Status, (*string)(raw.Status)},
+		{"headers", &spec.Headers, (*string)(raw.Headers)},
+		{"method", &spec.Method, raw.Method},
+		{"json_field", &spec.JSONField, raw.JSONField},
+		{"json_value", &spec.JSONValue, (*string)(raw.JSONValue)},
+		{"login", &spec.Login, raw.Login},
+		{"password_file", &spec.PasswordFile, raw.PasswordFile},
+		{"secret_file", &spec.SecretFile, raw.SecretFile},
+		{"database", &spec.Database, raw.Database},
+		{"record", &spec.Record, raw.Record},
+		{"grpc_service", &spec.GRPCService, raw.GRPCService},
+		{"server_name", &spec.ServerName, raw.ServerName},
+		{"ca_file", &spec.CAFile, raw.CAFile},
+		{"client_cert", &spec.ClientCert, raw.ClientCert},
+		{"client_key", &spec.ClientKey, raw.ClientKey},
+	} {
+		*k.into = or(pick(b, c, k.key, k.text), "")
+	}
+	spec.Insecure = !or(pick(b, c, "verify", raw.Verify), true)
+	spec.MinTLS = b.minTLS(pick(b, c, "min_tls", raw.MinTLS), c)
+	spec.MinDays = b.count(c, "min_days", raw.MinDays)
+	spec.Ratio = b.count(c, "connect_ratio", raw.ConnectRatio)
+	spec.Command = strings.Join(or(pick(b, c, "command", raw.Command), nil), "\x00")
+	b.sameInOtherWords(spec)
+	b.tellVirtual(spec)
+}
+
+// count reads a number of something.
+func (b *virtualReader) count(c *check, key string, n *int64) int {
+	return int(b.number(&c.raw.at, key, pick(b, c, key, n), 0, 0, 65535))
+}
+
+// sameInOtherWords brings what means the same into one form, so that checks
+// that do the same are equal.
+func (b *virtualReader) sameInOtherWords(spec *checker.Spec) {
 	if spec.Status == "200-299" {
 		spec.Status = ""
 	}
-	spec.Headers = string(or(pick(b, c, "headers", raw.Headers), ""))
-	spec.ServerName = or(pick(b, c, "server_name", raw.ServerName), "")
-	spec.CAFile = or(pick(b, c, "ca_file", raw.CAFile), "")
-	spec.Insecure = !or(pick(b, c, "verify", raw.Verify), true)
-	spec.MinTLS = b.minTLS(pick(b, c, "min_tls", raw.MinTLS), c)
-	spec.Command = strings.Join(or(pick(b, c, "command", raw.Command), nil), "\x00")
-	spec.Method = strings.ToUpper(or(pick(b, c, "method", raw.Method), ""))
-	switch spec.Type {
-	case checker.HTTP, checker.HTTPS:
+	spec.Method = strings.ToUpper(spec.Method)
+	spec.Record = strings.ToUpper(spec.Record)
+	if spec.Uses("method") {
 		spec.Method = cmp.Or(spec.Method, "GET")
-	case checker.Connect:
-		if b.service.Protocol != 0 {
-			spec.Protocol = b.service.Protocol.String()
-		}
-	case checker.External:
-		if b.service.Protocol == 0 {
-			spec.Virtual = strconv.FormatUint(uint64(b.service.FWMark), 10)
-		} else {
-			spec.Virtual, spec.VPort = bracketed(b.service.Addr.Addr()), b.service.Addr.Port()
-		}
+	}
+}
+
+// tellVirtual fills in what some checks have to know of the virtual service.
+func (b *virtualReader) tellVirtual(spec *checker.Spec) {
+	if spec.Uses("protocol") && b.service.Protocol != 0 {
+		spec.Protocol = b.service.Protocol.String()
+	}
+	if !spec.Uses("virtual") {
+		return
+	}
+	spec.VirtualName = b.shown
+	if b.service.Protocol == 0 {
+		spec.Virtual = strconv.FormatUint(uint64(b.service.FWMark), 10)
+	} else {
+		spec.Virtual, spec.VPort = bracketed(b.service.Addr.Addr()), b.service.Addr.Port()
 	}
 }
 
@@ -182,7 +204,10 @@ func (b *virtualReader) minTLS(version *string, c *check) uint16 {
 // adviseCheck warns of what is legal and probably not meant.
 func (b *virtualReader) adviseCheck(c check) {
 	t, raw, own := c.spec.Type, c.raw, &b.raw.Check
-	if t == checker.On || t == checker.Off {
+	if or(raw.Type, "") == notChecked {
+		b.warnf(raw.line("type"), "type: %q checks nothing, so its real servers always count as up; type = %q says so", notChecked, checker.On)
+	}
+	if !t.Checked() {
 		return
 	}
 	if t == checker.Connect && b.service.Protocol == table.UDP {
@@ -190,12 +215,12 @@ func (b *virtualReader) adviseCheck(c check) {
 		if own.has("type") {
 			line = own.line("type")
 		}
-		b.warnf(line, "type: udp has no connections, so \"connect\" is a ping here; type = \"external\" can ask the service itself")
+		b.warnf(line, "type: udp has no connections, so \"connect\" is a ping here; dns, radius, sip and udp ask the service itself")
 	}
 	if raw.has("timeout") && !raw.bad["timeout"] && !raw.bad["interval"] && c.spec.Timeout > c.spec.Interval {
 		b.warnf(raw.line("timeout"), "timeout: %s is longer than the interval %s; a check that takes so long delays the next one", c.spec.Timeout, c.spec.Interval)
 	}
-	if own.has("port") && !slices.Contains(typeKeys(t, false), "port") {
+	if own.has("port") && !c.spec.Uses("port") {
 		b.warnf(own.line("port"), "port: a check of type %q has no port; leave it out", t)
 	}
 }
@@ -207,12 +232,9 @@ func (b *virtualReader) spec(c check, raw *rawReal, addr netip.AddrPort) checker
 	if !c.known {
 		return spec
 	}
-	port := c.port
-	switch spec.Type {
-	case checker.Ping, checker.On, checker.Off:
-		port = 0
-	default:
-		port = cmp.Or(port, addr.Port())
+	port := uint16(0)
+	if spec.Uses("port") {
+		port = cmp.Or(c.port, addr.Port(), spec.DefaultPort())
 	}
 	spec.Target = netip.AddrPortFrom(addr.Addr(), port)
 	for _, k := range []struct {
@@ -222,16 +244,18 @@ func (b *virtualReader) spec(c check, raw *rawReal, addr netip.AddrPort) checker
 	}{
 		{"request", &spec.Request, raw.Request, c.raw.Request},
 		{"receive", &spec.Receive, raw.Receive, c.raw.Receive},
+		{"send", &spec.Send, raw.Send, c.raw.Send},
+		{"expect", &spec.Expect, raw.Expect, c.raw.Expect},
 	} {
 		*k.into = or(pick(b, &c, k.key, k.virtual), "")
 		if k.own != nil && b.uses(&c, &raw.at, k.key) {
 			*k.into = *k.own
 		}
 	}
-	switch spec.Type {
-	case checker.HTTP, checker.HTTPS:
+	switch {
+	case spec.Uses("method"):
 		spec.Request = cmp.Or(spec.Request, "/")
-	case checker.External:
+	case spec.Uses("virtual"):
 		spec.RPort = addr.Port()
 	}
 	b.judge(c, raw, spec)
@@ -242,7 +266,7 @@ func (b *virtualReader) spec(c check, raw *rawReal, addr netip.AddrPort) checker
 // it: the real server's own, the virtual service's or [check]'s.
 func (b *virtualReader) judge(c check, raw *rawReal, spec checker.Spec) {
 	for _, p := range b.problemsOf(spec) {
-		key, from := cmp.Or(keyNames[p.Field], p.Field), &c.raw.at
+		key, from := p.Field, &c.raw.at
 		if raw.has(key) {
 			from = &raw.at
 		}

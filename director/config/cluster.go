@@ -27,7 +27,7 @@ type Cluster struct {
 	Witnesses []netip.Addr // for WitnessQuorum; none: the gateway of the VIP's interface
 	Tracks    []Track
 	Sync      Sync
-	Hooks     Hooks
+	Hooks     RoleHooks
 }
 
 // Directors is how many the file configures, this one among them. Join is the

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ipvsd/ipvsd/checker"
+	"github.com/ipvsd/ipvsd/director/pool"
 	"github.com/ipvsd/ipvsd/director/table"
 )
 
@@ -24,6 +25,8 @@ type Config struct {
 	HTTP     HTTP
 	Director Director
 	Sysctl   Sysctl
+	Hooks    Hooks
+	Email    Email
 	Cluster  *Cluster // nil: a single director
 	Groups   []Group  // of a cluster: every address is in exactly one
 	VIPs     []VIP
@@ -39,8 +42,10 @@ type HTTP struct {
 type Director struct {
 	CleanStop    bool
 	AutoReload   bool
-	StateDir     string        // what must outlive the process: which services are ours
+	StateDir     string        // what must outlive the process: which services are ours, what operators want
 	RemovalGrace time.Duration // how long a real server that left the file may finish its connections at weight 0
+
+	MaintenanceDir string // a file there that is named for a real server takes it out; "" is off
 }
 
 // Sysctl is the section [sysctl].
@@ -57,16 +62,22 @@ type VIP struct {
 // Virtual is one [[virtual]].
 type Virtual struct {
 	Name      string // unique; default: the service's address or mark
+	Comment   string // for people
 	Line      int    // of its header in the file
 	Service   table.Service
 	Quiescent bool
 	Fallback  *table.Real // while no real server is up; weight 1
 	Reals     []Real
+	Pool      pool.Policy  // how its real servers share the connections
+	Hooks     VirtualHooks // its own over those of [hooks]
+	Email     []string     // who is told; its own or those of [email]
 }
 
 // Real is one [[virtual.real]] with the check that decides over it.
 type Real struct {
-	table.Real // Weight is the configured one
+	table.Real      // Weight is the configured one
+	Percent    bool // it is in percent of the connections
+	Tier       int  // 1 serves first
 	Line       int
 	Check      checker.Spec
 	Rise, Fall int // good, bad checks in a row until in, out; at least 1

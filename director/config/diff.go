@@ -19,7 +19,8 @@ func Diff(before, after *Config) []string {
 	out = append(out, diffCluster(before.Cluster, after.Cluster)...)
 	out = append(out, diffGroups(before.Groups, after.Groups)...)
 	out = append(out, diffVIPs(before.VIPs, after.VIPs)...)
-	return append(out, diffVirtuals(before.Virtuals, after.Virtuals)...)
+	out = append(out, diffVirtuals(before.Virtuals, after.Virtuals)...)
+	return append(out, diffTold(before, after)...)
 }
 
 // setting is one setting with its value in words.
@@ -42,14 +43,15 @@ func changes(prefix string, before, after []setting) []string {
 }
 
 func globals(c *Config) []setting {
-	return []setting{
+	return append([]setting{
 		{"[http] listen", strconv.Quote(c.HTTP.Listen)},
 		{"[director] clean_stop", fmt.Sprint(c.Director.CleanStop)},
 		{"[director] autoreload", fmt.Sprint(c.Director.AutoReload)},
 		{"[director] state_dir", c.Director.StateDir},
 		{"[director] removal_grace", c.Director.RemovalGrace.String()},
+		{"[director] maintenance_dir", strconv.Quote(c.Director.MaintenanceDir)},
 		{"[sysctl] manage", fmt.Sprint(c.Sysctl.Manage)},
-	}
+	}, toldGlobally(c)...)
 }
 
 func diffVIPs(before, after []VIP) []string {
@@ -100,6 +102,7 @@ func diffVirtuals(before, after []Virtual) []string {
 func diffVirtual(before, after Virtual) []string {
 	prefix := fmt.Sprintf("virtual %s: ", after.Name)
 	out := changes(prefix, virtualSettings(before), virtualSettings(after))
+	out = append(out, changes(prefix, poolSettings(before), poolSettings(after))...)
 	real := func(r Real) string { return fmt.Sprintf("%sreal %s", prefix, r.Addr) }
 	common := commonChecks(before, after)
 	for _, c := range common {
@@ -111,6 +114,7 @@ func diffVirtual(before, after Virtual) []string {
 		func(r Real) string { return fmt.Sprintf("%s added, weight %d", real(r), r.Weight) },
 		func(b, a Real) []string {
 			own := changes(real(a)+": ", realSettings(b.Real), realSettings(a.Real))
+			own = append(own, changes(real(a)+": ", shareSettings(b), shareSettings(a))...)
 			for _, c := range changes("", checkSettings(b), checkSettings(a)) {
 				if !slices.Contains(common, c) {
 					own = append(own, real(a)+": "+c)
@@ -195,16 +199,33 @@ func checkSettings(r Real) []setting {
 		{"check fall", fmt.Sprint(r.Fall)},
 		{"check request", strconv.Quote(c.Request)},
 		{"check receive", strconv.Quote(c.Receive)},
+		{"check login", strconv.Quote(c.Login)},
+		{"check password_file", strconv.Quote(c.PasswordFile)},
+		{"check secret_file", strconv.Quote(c.SecretFile)},
+		{"check database", strconv.Quote(c.Database)},
+		{"check send", strconv.Quote(c.Send)},
+		{"check expect", strconv.Quote(c.Expect)},
+		{"check connect_ratio", fmt.Sprint(c.Ratio)},
 		{"check method", strconv.Quote(c.Method)},
 		{"check virtualhost", strconv.Quote(c.VirtualHost)},
 		{"check status", strconv.Quote(statusWords(c))},
 		{headersChanged, c.Headers},
 		{"check follow_redirects", fmt.Sprint(c.Follow)},
+		{"check json_field", strconv.Quote(c.JSONField)},
+		{"check json_value", strconv.Quote(c.JSONValue)},
+		{"check record", strconv.Quote(c.Record)},
+		{"check grpc_service", strconv.Quote(c.GRPCService)},
+		{"check tls", fmt.Sprint(c.TLS)},
+		{"check starttls", fmt.Sprint(c.StartTLS)},
 		{"check server_name", strconv.Quote(c.ServerName)},
 		{"check ca_file", strconv.Quote(c.CAFile)},
 		{"check verify", fmt.Sprint(!c.Insecure)},
 		{"check min_tls", minTLS},
+		{"check client_cert", strconv.Quote(c.ClientCert)},
+		{"check client_key", strconv.Quote(c.ClientKey)},
+		{"check min_days", fmt.Sprint(c.MinDays)},
 		{"check command", programWords(c.Command)},
+		{"check's virtual service", c.VirtualName},
 		{"check's virtual address", c.Virtual},
 		{"check's virtual port", fmt.Sprint(c.VPort)},
 		{"check's real port", fmt.Sprint(c.RPort)},

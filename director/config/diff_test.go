@@ -12,6 +12,10 @@ import (
 )
 
 const diffBefore = `
+[hooks]
+real_down = "/usr/local/bin/told"
+[email]
+to = ["ops@example.org"]
 [[vip]]
 address = "192.0.2.10/24"
 interface = "eth0"
@@ -148,6 +152,38 @@ func TestDiff(t *testing.T) {
 			`virtual web: real 192.0.2.11:80 removed`,
 			`virtual web: real 192.0.2.14:80 added, weight 1`,
 			`virtual web: real 192.0.2.12:80: weight 1 -> 5`,
+		}},
+		{"told globally", func(s string) string {
+			return strings.NewReplacer(`"ops@example.org"`, `"ops@example.org", "b@example.org"`, `bin/told"`, "bin/told\"\nreload = [\"/bin/push\", \"now\"]\nvirtual_up = \"/bin/true\"").Replace(s)
+		}, []string{
+			`[hooks] virtual_up none -> "/bin/true"`,
+			`[hooks] reload "" -> "/bin/push now"`,
+			`[email] to ops@example.org -> ops@example.org, b@example.org`,
+		}},
+		{"told of one", func(s string) string {
+			return strings.Replace(s, `"web"`, "\"web\"\ncomment = \"the shop\"\nemail = \"off\"\nhooks = { real_down = \"\", virtual_down = \"/bin/sorry\" }", 1)
+		}, []string{
+			`virtual web: hook real_down default -> none`,
+			`virtual web: hook virtual_down default -> "/bin/sorry"`,
+			`virtual web: email default -> none`,
+			`virtual web: comment "" -> "the shop"`,
+		}},
+		{"pool", func(s string) string {
+			s = strings.Replace(s, `"web"`, "\"web\"\nmin_up = 2\nslow_start = \"60s\"\nfail_open = {}\ndamping = { falls = 3 }", 1)
+			return strings.NewReplacer(`"192.0.2.11"`, `"192.0.2.11", weight = "40%"`, `"192.0.2.12"`, `"192.0.2.12", weight = "40%"`,
+				`"192.0.2.13"`, `"192.0.2.13", weight = "20%", tier = 2`).Replace(s)
+		}, []string{
+			`virtual web: min_up 1 -> 2`,
+			`virtual web: slow_start none -> 1m0s`,
+			`virtual web: fail_open none -> 50% within 30s, hold 10m0s`,
+			`virtual web: damping none -> 3 falls within 10m0s, calm 10m0s`,
+			`virtual web: real 192.0.2.11:80: weight 1 -> 40`,
+			`virtual web: real 192.0.2.11:80: weight in percent false -> true`,
+			`virtual web: real 192.0.2.12:80: weight 1 -> 40`,
+			`virtual web: real 192.0.2.12:80: weight in percent false -> true`,
+			`virtual web: real 192.0.2.13:80: weight 1 -> 20`,
+			`virtual web: real 192.0.2.13:80: weight in percent false -> true`,
+			`virtual web: real 192.0.2.13:80: tier 1 -> 2`,
 		}},
 		{"check", func(s string) string {
 			return strings.NewReplacer(`"10s"`, `"2s"`, "c2VjcmV0", "bmV3", `"192.0.2.12"`, `"192.0.2.12", request = "/own"`).Replace(s)

@@ -130,6 +130,8 @@ func (r *report) build(raw *rawFile) *Config {
 			AutoReload:   or(raw.Director.AutoReload, false),
 			StateDir:     or(raw.Director.StateDir, "/var/lib/ipvsd"),
 			RemovalGrace: or(raw.Director.RemovalGrace, defaultGrace).duration(),
+
+			MaintenanceDir: or(raw.Director.MaintenanceDir, ""),
 		},
 		Sysctl: Sysctl{Manage: or(raw.Sysctl.Manage, true)},
 	}
@@ -139,7 +141,9 @@ func (r *report) build(raw *rawFile) *Config {
 	if d := cfg.Director.StateDir; !strings.HasPrefix(d, "/") {
 		r.key(&raw.Director.at, "state_dir", "%q doesn't begin with /; write the whole path, such as \"/var/lib/ipvsd\"", d)
 	}
-	cfg.Virtuals = r.virtuals(raw)
+	r.maintenanceDir(&raw.Director.at, cfg.Director.MaintenanceDir)
+	cfg.Hooks, cfg.Email = r.hooks(&raw.Hooks), r.email(&raw.Email)
+	cfg.Virtuals = r.virtuals(raw, cfg)
 	cfg.VIPs = r.vips(raw, cfg.Virtuals)
 	vips := addresses(cfg)
 	cfg.Cluster = r.cluster(raw, vips)

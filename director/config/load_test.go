@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/ipvsd/ipvsd/director/pool"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -94,6 +96,11 @@ func TestGood(t *testing.T) {
 	}
 }
 
+// unusual are the settings that differ from the usual ones.
+func unusual(list, usual []setting) []setting {
+	return slices.DeleteFunc(list, func(s setting) bool { return slices.Contains(usual, s) })
+}
+
 // dump prints a Config for people: what is not as in an empty file.
 func dump(cfg *Config, warnings []Warning) string {
 	var b strings.Builder
@@ -134,9 +141,12 @@ func dump(cfg *Config, warnings []Warning) string {
 			}
 		}
 		print("  ", virtualSettings(v))
+		print("  ", unusual(poolSettings(v), poolSettings(Virtual{Pool: pool.Policy{MinUp: 1}})))
+		print("  ", unusual(toldSettings(v, cfg), toldSettings(Virtual{}, empty)))
 		for _, r := range v.Reals {
 			fmt.Fprintf(&b, "  real in line %d: %s\n", r.Line, r.Addr)
 			print("    ", realSettings(r.Real))
+			print("    ", unusual(shareSettings(r), shareSettings(Real{})))
 			if r.Check.Headers != "" {
 				fmt.Fprintf(&b, "    check headers: %q\n", r.Check.Headers)
 				r.Check.Headers = ""

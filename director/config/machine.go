@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 )
 
 // machine is what Load asks the machine that it runs on, beside its files.
@@ -50,4 +51,22 @@ func keyFileProblem(path string) string {
 		}
 	}
 	return fmt.Sprintf("%s: %v; let the user that ipvsd runs as read it", path, reason(err))
+}
+
+// maintenanceDir tells what is wrong with [director] maintenance_dir. One that
+// isn't there may be made later, but is a typing error more often.
+func (r *report) maintenanceDir(t *at, dir string) {
+	switch {
+	case dir == "":
+		return
+	case !strings.HasPrefix(dir, "/"):
+		r.key(t, "maintenance_dir", "%q doesn't begin with /; write the whole path, such as \"/etc/ipvsd/maintenance\"", dir)
+	case r.here != nil:
+		switch info, err := os.Stat(dir); {
+		case errors.Is(err, fs.ErrNotExist):
+			r.warnf(t.line("maintenance_dir"), "maintenance_dir: there is no %s; nobody is in maintenance until you make it", dir)
+		case err == nil && !info.IsDir():
+			r.key(t, "maintenance_dir", "%s is not a directory; it must be one, with a file for each real server that shall be out", dir)
+		}
+	}
 }

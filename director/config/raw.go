@@ -9,6 +9,8 @@ type rawFile struct {
 	Director rawDirector  `toml:"director"`
 	Sysctl   rawSysctl    `toml:"sysctl"`
 	Check    rawCheck     `toml:"check"`
+	Hooks    rawHooks     `toml:"hooks"`
+	Email    rawEmail     `toml:"email"`
 	Cluster  rawCluster   `toml:"cluster"`
 	Groups   []rawGroup   `toml:"group"`
 	VIPs     []rawVIP     `toml:"vip"`
@@ -26,6 +28,8 @@ type rawDirector struct {
 	AutoReload   *bool   `toml:"autoreload"`
 	StateDir     *string `toml:"state_dir"`
 	RemovalGrace *span   `toml:"removal_grace"`
+
+	MaintenanceDir *string `toml:"maintenance_dir"`
 }
 
 type rawSysctl struct {
@@ -43,18 +47,36 @@ type rawCheck struct {
 	Fall     *int64  `toml:"fall"`
 	Port     *int64  `toml:"port"`
 
-	Request         *string  `toml:"request"`
-	Receive         *string  `toml:"receive"`
+	Request      *string `toml:"request"`
+	Receive      *string `toml:"receive"`
+	Login        *string `toml:"login"`
+	PasswordFile *string `toml:"password_file"`
+	SecretFile   *string `toml:"secret_file"`
+	Database     *string `toml:"database"`
+	Send         *string `toml:"send"`
+	Expect       *string `toml:"expect"`
+	ConnectRatio *int64  `toml:"connect_ratio"`
+
 	Status          *status  `toml:"status"`
 	Method          *string  `toml:"method"`
 	VirtualHost     *string  `toml:"virtualhost"`
 	Headers         *headers `toml:"headers"`
 	FollowRedirects *bool    `toml:"follow_redirects"`
+	JSONField       *string  `toml:"json_field"`
+	JSONValue       *scalar  `toml:"json_value"`
 
+	TLS        *bool   `toml:"tls"`
+	StartTLS   *bool   `toml:"starttls"`
 	ServerName *string `toml:"server_name"`
 	CAFile     *string `toml:"ca_file"`
 	Verify     *bool   `toml:"verify"`
 	MinTLS     *string `toml:"min_tls"`
+	ClientCert *string `toml:"client_cert"`
+	ClientKey  *string `toml:"client_key"`
+	MinDays    *int64  `toml:"min_days"`
+
+	Record      *string `toml:"record"`
+	GRPCService *string `toml:"grpc_service"`
 
 	Command *command `toml:"command"`
 }
@@ -74,7 +96,7 @@ type rawCluster struct {
 	Quorum       *string    `toml:"quorum"`
 	Witnesses    *list      `toml:"witnesses"`
 	Sync         rawSync    `toml:"sync"`
-	Hooks        rawHooks   `toml:"hooks"`
+	Hooks        rawRoles   `toml:"hooks"`
 	Tracks       []rawTrack `toml:"track"`
 }
 
@@ -85,7 +107,7 @@ type rawSync struct {
 	Interface *string `toml:"interface"`
 }
 
-type rawHooks struct {
+type rawRoles struct {
 	at
 	Active        *command `toml:"active"`
 	Standby       *command `toml:"standby"`
@@ -93,6 +115,38 @@ type rawHooks struct {
 	Timeout       *span    `toml:"timeout"`
 	Retries       *int64   `toml:"retries"`
 	RetryInterval *span    `toml:"retry_interval"`
+}
+
+type rawHooks struct {
+	at
+	RealUp        *command `toml:"real_up"`
+	RealDown      *command `toml:"real_down"`
+	VirtualUp     *command `toml:"virtual_up"`
+	VirtualDown   *command `toml:"virtual_down"`
+	Reload        *command `toml:"reload"`
+	Timeout       *span    `toml:"timeout"`
+	Retries       *int64   `toml:"retries"`
+	RetryInterval *span    `toml:"retry_interval"`
+}
+
+type rawVirtualHooks struct {
+	at
+	RealUp      *command `toml:"real_up"`
+	RealDown    *command `toml:"real_down"`
+	VirtualUp   *command `toml:"virtual_up"`
+	VirtualDown *command `toml:"virtual_down"`
+}
+
+type rawEmail struct {
+	at
+	To           *list   `toml:"to"`
+	From         *string `toml:"from"`
+	SMTP         *string `toml:"smtp"`
+	StartTLS     *string `toml:"starttls"`
+	Login        *string `toml:"login"`
+	PasswordFile *string `toml:"password_file"`
+	Only         *list   `toml:"only"`
+	Repeat       *span   `toml:"repeat"`
 }
 
 type rawTrack struct {
@@ -123,22 +177,29 @@ type rawVIP struct {
 
 type rawVirtual struct {
 	at
-	Name               *string      `toml:"name"`
-	Address            *string      `toml:"address"`
-	Protocol           *string      `toml:"protocol"`
-	FWMark             *int64       `toml:"fwmark"`
-	Family             *string      `toml:"family"`
-	Scheduler          *string      `toml:"scheduler"`
-	SchedulerFlags     *list        `toml:"scheduler_flags"`
-	Forward            *string      `toml:"forward"`
-	Persistence        *span        `toml:"persistence"`
-	PersistenceNetmask *netmask     `toml:"persistence_netmask"`
-	PersistenceEngine  *string      `toml:"persistence_engine"`
-	OnePacket          *bool        `toml:"one_packet"`
-	Quiescent          *bool        `toml:"quiescent"`
-	Fallback           *rawFallback `toml:"fallback"`
-	Check              rawCheck     `toml:"check"`
-	Reals              []rawReal    `toml:"real"`
+	Name               *string         `toml:"name"`
+	Comment            *string         `toml:"comment"`
+	Address            *string         `toml:"address"`
+	Protocol           *string         `toml:"protocol"`
+	FWMark             *int64          `toml:"fwmark"`
+	Family             *string         `toml:"family"`
+	Scheduler          *string         `toml:"scheduler"`
+	SchedulerFlags     *list           `toml:"scheduler_flags"`
+	Forward            *string         `toml:"forward"`
+	Persistence        *span           `toml:"persistence"`
+	PersistenceNetmask *netmask        `toml:"persistence_netmask"`
+	PersistenceEngine  *string         `toml:"persistence_engine"`
+	OnePacket          *bool           `toml:"one_packet"`
+	Quiescent          *bool           `toml:"quiescent"`
+	Fallback           *rawFallback    `toml:"fallback"`
+	MinUp              *int64          `toml:"min_up"`
+	SlowStart          *span           `toml:"slow_start"`
+	FailOpen           *rawFailOpen    `toml:"fail_open"`
+	Damping            *rawDamping     `toml:"damping"`
+	Check              rawCheck        `toml:"check"`
+	Hooks              rawVirtualHooks `toml:"hooks"`
+	Email              *mailTo         `toml:"email"`
+	Reals              []rawReal       `toml:"real"`
 }
 
 type rawFallback struct {
@@ -147,14 +208,31 @@ type rawFallback struct {
 	Forward *string `toml:"forward"`
 }
 
+type rawFailOpen struct {
+	at
+	Percent *int64 `toml:"percent"`
+	Within  *span  `toml:"within"`
+	Hold    *span  `toml:"hold"`
+}
+
+type rawDamping struct {
+	at
+	Falls  *int64 `toml:"falls"`
+	Within *span  `toml:"within"`
+	Calm   *span  `toml:"calm"`
+}
+
 type rawReal struct {
 	at
 	Address        *string    `toml:"address"`
 	Port           *int64     `toml:"port"`
-	Weight         *int64     `toml:"weight"`
+	Weight         *weight    `toml:"weight"`
+	Tier           *int64     `toml:"tier"`
 	Forward        *string    `toml:"forward"`
 	Request        *string    `toml:"request"`
 	Receive        *string    `toml:"receive"`
+	Send           *string    `toml:"send"`
+	Expect         *string    `toml:"expect"`
 	UpperThreshold *int64     `toml:"upper_threshold"`
 	LowerThreshold *int64     `toml:"lower_threshold"`
 	Tunnel         *rawTunnel `toml:"tunnel"`

@@ -14,6 +14,7 @@ func (b *virtualReader) reals(lines map[netip.AddrPort]int) []Real {
 		b.fail("forward", "%s", problem)
 	}
 	check := b.check()
+	b.checked = check
 	if len(b.raw.Reals) == 0 && !b.raw.bad["real"] {
 		b.warnf(b.raw.header, "this virtual service has no [[virtual.real]]; nobody serves its clients")
 	}
@@ -23,6 +24,8 @@ func (b *virtualReader) reals(lines map[netip.AddrPort]int) []Real {
 		real := Real{Line: raw.header, Rise: check.rise, Fall: check.fall}
 		addr, ok := b.realAddress(&raw.at, raw.Address)
 		real.Real = b.realSettings(raw, method)
+		real.Percent = raw.Weight != nil && raw.Weight.percent
+		real.Tier = int(b.number(&raw.at, "tier", raw.Tier, 1, 1, maxTier))
 		if ok {
 			addr = b.ownPort(raw, addr)
 			real.Addr, ok = b.realPort(&raw.at, addr, real.Forward, raw.bad["forward"] || b.raw.bad["forward"])
@@ -113,7 +116,7 @@ func (b *virtualReader) realSettings(raw *rawReal, method table.Forward) table.R
 	}
 	real := table.Real{
 		Forward: method,
-		Weight:  b.number(&raw.at, "weight", raw.Weight, 1, 0, 65535),
+		Weight:  b.weight(raw),
 		Upper:   b.number(&raw.at, "upper_threshold", raw.UpperThreshold, 0, 0, math.MaxUint32),
 		Lower:   b.number(&raw.at, "lower_threshold", raw.LowerThreshold, 0, 0, math.MaxUint32),
 	}

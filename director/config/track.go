@@ -4,8 +4,6 @@ import (
 	"net/netip"
 	"strings"
 	"time"
-
-	"github.com/ipvsd/ipvsd/checker"
 )
 
 // Track is one [[cluster.track]]: a condition that lowers this director's
@@ -146,51 +144,6 @@ func (b *clusterReader) unused(raw *rawTrack, t *Track, keys ...string) {
 			b.key(&raw.at, key, "it means nothing for %s, of which the director is told without asking; leave it out", t.Kind)
 		}
 	}
-}
-
-// Hooks is the section [cluster.hooks]: programs that are run when this
-// director's role changed, after the addresses moved and never in their way. A
-// program and its arguments are separated by NUL; "" is none.
-type Hooks struct {
-	Active, Standby, Fault string
-	Timeout                time.Duration // of one try
-	Retries                int           // after the first try failed
-	RetryInterval          time.Duration
-}
-
-func (b *clusterReader) hooks() Hooks {
-	raw := &b.raw.Hooks
-	return Hooks{
-		Active:        b.program(&raw.at, "active", raw.Active),
-		Standby:       b.program(&raw.at, "standby", raw.Standby),
-		Fault:         b.program(&raw.at, "fault", raw.Fault),
-		Timeout:       b.positive(&raw.at, "timeout", raw.Timeout, span(10*time.Second)),
-		Retries:       int(b.number(&raw.at, "retries", raw.Retries, 10, 0, 1000)),
-		RetryInterval: or(raw.RetryInterval, span(3*time.Second)).duration(),
-	}
-}
-
-// program reads a program with its arguments. The checker has the rules: it
-// runs such ones, too.
-func (r *report) program(t *at, key string, c *command) string {
-	if c == nil {
-		return ""
-	}
-	spec := checker.Spec{Type: checker.External, Command: strings.Join(*c, "\x00")}
-	if spec.Command == "" || (*c)[0] == "" {
-		r.key(t, key, "empty; write %s = [\"/path/of/it\", \"argument\"] or leave it out", key)
-		return ""
-	}
-	problems := spec.Validate()
-	if r.here != nil {
-		problems = append(problems, spec.ValidateFiles()...)
-	}
-	for _, p := range problems {
-		if p.Field == "command" {
-			r.key(t, key, "%s", strings.ReplaceAll(p.Text, "command =", key+" ="))
-		}
-	}
-	return spec.Command
 }
 
 // positive reads a duration that can't be zero.

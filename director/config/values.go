@@ -66,6 +66,25 @@ func durationProblem(key, v string) string {
 	return fmt.Sprintf("%q is not a duration; write it like \"500ms\", \"10s\" or \"1m30s\"", v)
 }
 
+// weight is a number, or a share of the connections such as "30%".
+type weight struct {
+	n       int64
+	percent bool
+}
+
+func (w *weight) read(key string, v any) string {
+	text, ok := v.(string)
+	if digits, percent := strings.CutSuffix(strings.TrimSpace(text), "%"); ok && percent {
+		n, err := strconv.ParseInt(strings.TrimSpace(digits), 10, 64)
+		if err != nil || n < 0 || n > 100 {
+			return fmt.Sprintf("%q is not a share of the connections; write a whole number from 0 to 100, such as %s = \"30%%\"", text, key)
+		}
+		w.n, w.percent = n, true
+		return ""
+	}
+	return assign(&w.n, v, wantNumber(key, v))
+}
+
 // list is a list of words.
 type list []string
 
@@ -159,6 +178,21 @@ func (h *headers) read(key string, v any) string {
 // notToken tells the characters that RFC 9110 doesn't allow in a header's name.
 func notToken(r rune) bool {
 	return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
+}
+
+// scalar is a value that a field of JSON can have, as text.
+type scalar string
+
+func (s *scalar) read(key string, v any) string {
+	switch v := v.(type) {
+	case string:
+		*s = scalar(v)
+	case bool, int64, float64:
+		*s = scalar(fmt.Sprint(v))
+	default:
+		return fmt.Sprintf("%s is no value to compare with; write text, a number or true or false, such as %s = \"ok\"", show(v), key)
+	}
+	return ""
 }
 
 // netmask is the length of a prefix: 24, or "255.255.255.0" for IPv4.

@@ -10,7 +10,7 @@ import (
 )
 
 // virtuals validates all virtual services, each with what is below it.
-func (r *report) virtuals(raw *rawFile) []Virtual {
+func (r *report) virtuals(raw *rawFile, cfg *Config) []Virtual {
 	if len(raw.Virtuals) == 0 && !raw.bad["virtual"] {
 		r.warnf(1, "there is no [[virtual]] in the file; the director has nothing to do")
 	}
@@ -20,6 +20,7 @@ func (r *report) virtuals(raw *rawFile) []Virtual {
 	for i := range raw.Virtuals {
 		b := &virtualReader{report: r, raw: &raw.Virtuals[i], defaults: &raw.Check}
 		v := b.read()
+		v.Comment, v.Hooks, v.Email = b.comment(), b.hooks(cfg.Hooks.VirtualHooks), b.email(cfg.Email.To)
 		list = append(list, v)
 		if key := v.Service.ServiceKey; b.keyed {
 			if line, ok := keys[key]; ok {
@@ -43,14 +44,17 @@ type virtualReader struct {
 	raw      *rawVirtual
 	defaults *rawCheck // [check]
 	service  table.Service
-	keyed    bool // the service's key is good, so that what depends on it can be judged
+	checked  check  // how its real servers are checked
+	keyed    bool   // the service's key is good, so that what depends on it can be judged
+	shown    string // its name
 }
 
 func (b *virtualReader) read() Virtual {
 	b.identify()
 	b.settings()
+	b.shown = b.name()
 	v := Virtual{
-		Name:      b.name(),
+		Name:      b.shown,
 		Line:      b.raw.header,
 		Service:   b.service,
 		Quiescent: or(b.raw.Quiescent, true),
@@ -58,6 +62,7 @@ func (b *virtualReader) read() Virtual {
 	lines := make(map[netip.AddrPort]int)
 	v.Reals = b.reals(lines)
 	v.Fallback = b.fallback(lines)
+	v.Pool = b.pool(v)
 	return v
 }
 

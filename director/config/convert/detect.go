@@ -1,0 +1,62 @@
+package convert
+
+import (
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// Format is a kind of file that can be imported.
+type Format string
+
+// The formats.
+const (
+	Ldirectord Format = "ldirectord"
+	Keepalived Format = "keepalived"
+	Heartbeat  Format = "heartbeat" // ha.cf, haresources and authkeys
+)
+
+// Formats are all of them.
+var Formats = []Format{Ldirectord, Keepalived, Heartbeat}
+
+// heartbeatFiles have fixed names and little in them that others don't have.
+var heartbeatFiles = map[string]bool{"ha.cf": true, "haresources": true, "authkeys": true}
+
+// signs are lines that one format has and the others don't.
+var signs = []struct {
+	format Format
+	line   *regexp.Regexp
+}{
+	{Ldirectord, regexp.MustCompile(`^\s*(virtual6?|real6?|checktimeout|negotiatetimeout|checkinterval|checktype|quiescent|autoreload|fallback6?|` +
+		`failurecount|checkcount|cleanstop|readdquiescent|emailalert\w*|logfile|checkcommand|fallbackcommand|fork|supervised|callback|execute|maintenancedir)\s*=`)},
+	{Keepalived, regexp.MustCompile(`^\s*(virtual_server(_group)?|vrrp_instance|vrrp_sync_group|vrrp_script|vrrp_track_process|global_defs|` +
+		`static_ipaddress|static_routes|real_server|static_rules|linkbeat_use_polling|bfd_instance|net_namespace)\b`)},
+	{Keepalived, regexp.MustCompile(`^\s*include[rwmbac]*\s+\S`)},
+	{Heartbeat, regexp.MustCompile(`^\s*(keepalive|deadtime|warntime|initdead|udpport|bcast|mcast|ucast|auto_failback|node|ping|ping_group|` +
+		`respawn|apiauth|crm|stonith_host|baud|serial|use_logd|logfacility|debugfile)\s+\S`)},
+	{Heartbeat, regexp.MustCompile(`^\s*auth\s+\d+\s*$`)},
+	{Heartbeat, regexp.MustCompile(`^\S+\s+.*(IPaddr2?::|ldirectord::|\b\d+\.\d+\.\d+\.\d+\b)`)},
+}
+
+// Detect tells a file's format, or "" where nothing in it is one's.
+func Detect(f File) Format {
+	if heartbeatFiles[filepath.Base(f.Name)] {
+		return Heartbeat
+	}
+	count := make(map[Format]int)
+	for line := range strings.Lines(string(f.Data)) {
+		for _, s := range signs {
+			if s.line.MatchString(line) {
+				count[s.format]++
+				break
+			}
+		}
+	}
+	var best Format
+	for _, f := range Formats {
+		if count[f] > count[best] {
+			best = f
+		}
+	}
+	return best
+}
