@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/ipvsd/ipvsd/child"
+	"github.com/ipvsd/ipvsd/checker/child"
 )
 
 var externalKind = kind{

@@ -12,8 +12,8 @@ const module = "github.com/ipvsd/ipvsd/"
 // isn't named may import none.
 var arrows = map[string][]string{
 	"director/table":          nil,
-	"checker":                 {"child"},
-	"director/hook":           {"child"},
+	"checker":                 {"checker/child"},
+	"director/hook":           {"checker/child"},
 	"director/mail":           {"director/table"},
 	"director/pool":           {"checker"},
 	"director/config":         {"checker", "director/pool", "director/table"},

@@ -17,7 +17,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ipvsd/ipvsd/child"
+	"github.com/ipvsd/ipvsd/checker/child"
 )
 
 const (
