@@ -201,6 +201,7 @@ func (h *fakeHost) Snapshot() []vip.Status {
 func (h *fakeHost) Changed() <-chan struct{}   { return h.changed }
 func (h *fakeHost) Ping(context.Context) error { return nil }
 func (h *fakeHost) Heard() <-chan vip.Claim    { return h.heard }
+func (h *fakeHost) Pending() []vip.Claim       { return nil }
 
 func (h *fakeHost) Listen(rooms []vip.Room) {
 	h.lan.mu.Lock()

@@ -25,6 +25,7 @@ type host interface {
 	Listen(rooms []vip.Room)
 	Ask(l vip.Link, addr, from netip.Addr) error
 	Heard() <-chan vip.Claim
+	Pending() []vip.Claim
 
 	// What the kernel holds, and when interfaces change.
 	Read() (vip.Facts, error)

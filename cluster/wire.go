@@ -70,6 +70,12 @@ func (w *wire) next() time.Duration {
 // ask asks what is due. All answers that came are with the core already.
 func (l *loop) ask() {
 	now := l.now()
+	if l.wire.next() > now {
+		return
+	}
+	for _, c := range l.host.Pending() { // those that came before the next question
+		l.heard(c)
+	}
 	for _, name := range sortedKeys(l.wire.probes) {
 		p := l.wire.probes[name]
 		if now < p.at {

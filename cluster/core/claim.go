@@ -157,7 +157,13 @@ func (g *group) quiet(silent bool) (Reason, bool) {
 	if !silent && c.complete() {
 		return Reason{}, true // everybody is heard and holds nothing
 	}
-	if mac, at := g.wire.answer(); at > 0 && at >= g.suspectAt && g.asking() && !g.wire.quiet() {
+	mac, at := g.wire.answer()
+	if silent && h.fence > 0 && at > h.heard+h.fence && g.asking() && !c.after(at+h.suspect) {
+		// Its process is alive: nobody else renews its addresses. A moment without
+		// answers says as little of it as a moment without adverts.
+		return Reason{Code: HeldRemote, Node: h.name}, false
+	}
+	if at > 0 && at >= g.suspectAt && g.asking() && !g.wire.quiet(g.expiring()) {
 		if !silent {
 			return Reason{Code: UnknownHolder, MAC: mac}, false
 		}
@@ -169,10 +175,19 @@ func (g *group) quiet(silent bool) (Reason, bool) {
 		}
 		return Reason{Code: WireAnswers, Node: h.name, MAC: mac}, false
 	}
-	if !g.asking() || !g.wire.quiet() {
+	if !g.asking() || !g.wire.quiet(g.expiring()) {
 		return Reason{Code: WireAsked}, false
 	}
 	return Reason{}, true
+}
+
+// expiring is whether the silent holder's addresses may go by themselves now: it
+// renews them by a quarter of their lifetime. Before that only a death of the
+// whole machine silences them. With a majority it has to give them up anyway.
+func (g *group) expiring() bool {
+	h := &g.h
+	return g.c.cfg.Quorum == Majority || h.name == "" || h.gone != "" || h.fence == 0 ||
+		g.c.after(h.heard+(h.fence-fenceMargin)*3/4)
 }
 
 // witnessed is whether a witness speaks for a claim, where that is needed: we
@@ -213,7 +228,7 @@ func (g *group) endAsking() {
 func (g *group) askPace() time.Duration {
 	c := g.c
 	every, long := c.cfg.Timers.Burst, c.cfg.Timers.Alone
-	if g.wire.steady() {
+	if g.expiring() && g.wire.steady() {
 		every /= 2 // the kernel of a dead process answers until its lifetime is over: not a moment is to be lost then
 	}
 	if g.h.gone == "" && g.h.name != "" {

@@ -67,8 +67,8 @@ func TestFigures(t *testing.T) {
 		{2, Witness, Standard, ms(565)},
 		{3, Majority, Standard, ms(566)},
 		{5, Majority, Standard, ms(566)},
-		{2, Witness, Fast, ms(233)},
-		{3, Majority, Fast, ms(237)},
+		{2, Witness, Fast, ms(223)},
+		{3, Majority, Fast, ms(227)},
 	} {
 		for _, f := range []struct {
 			name  string

@@ -21,8 +21,8 @@ type face struct {
 }
 
 // quietAfter is how many questions in a row must go unanswered: two were not
-// enough at 10 % loss. On a wire that has answered each of many, fewer will do:
-// nothing gets lost there.
+// enough at 10 % loss. Fewer will do once the addresses of a dead process may
+// expire, on a wire that has answered each of many: nothing gets lost there.
 const (
 	quietAfter     = 5
 	quietAfterMany = 3
@@ -65,9 +65,9 @@ func (w *wire) asked(name string) {
 	}
 }
 
-func (w *wire) quiet() bool {
+func (w *wire) quiet(expiring bool) bool {
 	for _, f := range w.faces {
-		if f.silent < quietAfter && (f.silent < quietAfterMany || f.streak < many) {
+		if f.silent < quietAfter && (!expiring || f.silent < quietAfterMany || f.streak < many) {
 			return false
 		}
 	}

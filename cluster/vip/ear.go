@@ -42,11 +42,14 @@ type Ear struct {
 
 	mu    sync.Mutex
 	rooms []Room
+	open  map[syscall.RawConn]booth // the sockets of now, for Pending
 }
 
 // NewEar makes an Ear. It hears nothing until Run.
 func NewEar(log *slog.Logger) *Ear {
-	return &Ear{log: log, heard: make(chan Claim, 16), wake: make(chan struct{}, 1)}
+	return &Ear{
+		log: log, heard: make(chan Claim, 16), wake: make(chan struct{}, 1), open: make(map[syscall.RawConn]booth),
+	}
 }
 
 // Listen replaces the rooms.
@@ -60,6 +63,29 @@ func (e *Ear) Listen(rooms []Room) {
 // Heard gives the claims, those of this machine excepted. Where nobody takes
 // them they wait in the sockets.
 func (e *Ear) Heard() <-chan Claim { return e.heard }
+
+// Pending reads the claims that wait in the sockets, without waiting itself.
+// Before silence is taken for an answer, they must be known: on a busy machine
+// the goroutines that fill Heard may not have run since a question was asked.
+func (e *Ear) Pending() (claims []Claim) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	buf := make([]byte, 2048)
+	for raw, b := range e.open {
+		for {
+			n, from, failed := 0, unix.Sockaddr(nil), error(nil)
+			// Not raw.Read: its lock is the listening goroutine's.
+			err := raw.Control(func(fd uintptr) { n, from, failed = unix.Recvfrom(int(fd), buf, unix.MSG_DONTWAIT) })
+			if err != nil || failed != nil {
+				break // nothing left, or nothing to hear from: the listener tells
+			}
+			if c, ok := b.claim(buf[:n], from); ok {
+				claims = append(claims, Claim{b.name, c.Addr, c.MAC})
+			}
+		}
+	}
+	return claims
+}
 
 // Ask asks on an interface who has an address: from another address of this
 // machine, or, where from is zero, from nobody, which tells no cache anything.
@@ -207,6 +233,14 @@ func (e *Ear) hear(ctx context.Context, b booth) error {
 	if err != nil {
 		return err
 	}
+	e.mu.Lock()
+	e.open[raw] = b
+	e.mu.Unlock()
+	defer func() {
+		e.mu.Lock()
+		delete(e.open, raw)
+		e.mu.Unlock()
+	}()
 	buf := make([]byte, 2048)
 	for {
 		c, ok, err := receiveClaim(raw, buf, b)
@@ -239,17 +273,23 @@ func receiveClaim(raw syscall.RawConn, buf []byte, b booth) (c claim, ok bool, e
 	if err != nil {
 		return c, false, err // also when the interface went down: it is bound anew
 	}
+	c, ok = b.claim(buf[:n], from)
+	return c, ok, nil
+}
+
+// claim reads a frame.
+func (b booth) claim(frame []byte, from unix.Sockaddr) (c claim, ok bool) {
 	ll, known := from.(*unix.SockaddrLinklayer)
 	if !known || ll.Pkttype == unix.PACKET_OUTGOING {
-		return c, false, nil
+		return c, false
 	}
 	if b.addrs[0].Is6() {
-		c, ok = claimNA(buf[:n], [6]byte(ll.Addr[:6]))
+		c, ok = claimNA(frame, [6]byte(ll.Addr[:6]))
 	} else {
-		c, ok = claimARP(buf[:n])
+		c, ok = claimARP(frame)
 	}
 	_, ours := slices.BinarySearchFunc(b.addrs, c.Addr, netip.Addr.Compare)
-	return c, ok && ours, nil
+	return c, ok && ours
 }
 
 // onlyClaims lets through ARP packets whose sender, or neighbour advertisements
