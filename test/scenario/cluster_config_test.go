@@ -19,7 +19,7 @@ func TestClusterFiles(t *testing.T) {
 	three := c.lbs[2]
 	c.lbs = c.lbs[:2]
 	tr := newTrial(c)
-	c.startAll(patient)
+	c.startAll(relaxed)
 	tr.tutorialTraffic()
 	tr.differ()
 	tr.table = tutorialTable
@@ -33,7 +33,7 @@ func (tr *trial) differ() {
 	t := tr.t
 	one, two := tr.lbs[0], tr.lbs[1]
 	file := func(i int, ports ...string) string {
-		s := tr.file(i, patient)
+		s := tr.file(i, relaxed)
 		for _, p := range ports {
 			s += "\n[[virtual]]\nname = \"more" + p + "\"\naddress = \"192.168.0.105:" + p + "\"\nscheduler = \"rr\"\n[[virtual.real]]\naddress = \"192.168.0.101\"\n[virtual.check]\ntype = \"off\"\n"
 		}
@@ -113,18 +113,18 @@ func (tr *trial) strangers(three *lb) {
 	two.host.Run(os.Getenv(binaryVar), "cluster", "keygen", "-o", other)
 	two.stop()
 	tr.serves("another key", func() {
-		two.start(strings.ReplaceAll(c.file(1, patient), c.key, other))
+		two.start(strings.ReplaceAll(c.file(1, relaxed), c.key, other))
 		tr.told(two, "the director at 192.168.0.111:7946 uses another key: give both the same [cluster] key_file")
 		tr.told(one, "the director at 192.168.0.112:7946 uses another key: give both the same [cluster] key_file")
 		time.Sleep(3 * time.Second)
 	})
 	tr.logged(two, "cluster problem", "uses another key")
-	two.hangUp(c.file(1, patient))
+	two.hangUp(c.file(1, relaxed))
 	tr.whole("the right key again", "loadb1")
 
 	// A name that is taken: the newcomer is told, the two go on.
 	c.lbs = all
-	file := c.file(2, patient)
+	file := c.file(2, relaxed)
 	c.lbs = all[:2]
 	tr.serves("a second loadb2", func() {
 		three.start(strings.Replace(file, `name = "loadb3"`, `name = "loadb2"`, 1))

@@ -84,7 +84,7 @@ func TestClusterGroups(t *testing.T) {
 	tr.places = []place{{vip4, "eth0", "web"}, {mail4, "eth0", "mail"}}
 	tr.table = append([]string{"-A -t 192.168.0.106:80 -s rr", "-a -t 192.168.0.106:80 -r 192.168.0.101:80 -g -w 1"}, tr.table...)
 	file := func(i int) string {
-		return c.file(i, patient) + fmt.Sprintf(`
+		return c.file(i, relaxed) + fmt.Sprintf(`
 [[virtual]]
 name = "mail"
 address = "192.168.0.106:80"

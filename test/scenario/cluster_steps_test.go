@@ -38,9 +38,9 @@ const settleLimit = 30 * time.Second
 // is given up by its holder, who then leaves or lets go.
 var planned = []core.Code{core.HandedOver, core.HolderLeft, core.HolderGone}
 
-// patient is witnessed for what isn't about silence: a director that the lab
+// relaxed is witnessed, patiently, for what isn't about silence: a director that the lab
 // starves for a second isn't taken for dead.
-const patient = witnessed + "\nprofile = \"relaxed\""
+const relaxed = witnessed + "\nprofile = \"relaxed\""
 
 // tutorialTable is what `cluster.file` makes of the kernel's table.
 var tutorialTable = []string{

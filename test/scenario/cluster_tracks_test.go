@@ -49,7 +49,7 @@ func TestClusterTracks(t *testing.T) {
 	// One after the other: where an operator put the address, it stays through
 	// soft faults, and startWith may be that operator.
 	for i, l := range c.lbs {
-		l.start(c.file(i, patient+fmt.Sprintf(tracked, l.watched(), l.hookFile())))
+		l.start(c.file(i, relaxed+fmt.Sprintf(tracked, l.watched(), l.hookFile())))
 		tr.whole(l.name+" starts", "loadb1")
 	}
 	tr.tutorialTraffic()
