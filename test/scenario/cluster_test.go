@@ -150,10 +150,17 @@ func (c *cluster) startWith(file func(i int) string) {
 		})
 	}
 	// A director that the lab starves at its start comes second: let the first
-	// one have it.
-	if !c.lbs[0].status().Active {
-		c.lbs[0].host.Run(os.Getenv(binaryVar), "failover", "--to", "loadb1", "--socket", c.lbs[0].socket())
-	}
+	// one have it, however often the starved ones don't get round to an answer.
+	lab.Eventually(c.t, 30*time.Second, "loadb1 is active", func() bool {
+		s := c.lbs[0].status()
+		if s.Active {
+			return true
+		}
+		if s.Cluster != nil && s.Cluster.Groups[0].Holder != "" {
+			tryOn(c.t, c.lbs[0].host, "failover", "--to", "loadb1", "--socket", c.lbs[0].socket())
+		}
+		return false
+	})
 	c.oneHolder("loadb1")
 }
 
