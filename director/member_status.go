@@ -76,6 +76,7 @@ func (m *Member) status(s cluster.Status) *ClusterStatus {
 		Name: s.Name, Members: []MemberStatus{}, Groups: []ClusterGroupStatus{},
 		Transitions: s.Transitions, Problems: s.Problems, Notes: s.Notes, Sync: m.syncStatus(),
 	}
+	out.Sync.Known = m.warmth.lag.Load()
 	if waits := m.warmth.waits(); waits != "" {
 		out.Notes = append(slices.Clone(out.Notes), waits)
 	}

@@ -70,6 +70,15 @@ type SyncStatus struct {
 	ID        int    `json:"id"`
 	Interface string `json:"interface"`
 	Error     string `json:"error,omitempty"`
+
+	Known *SyncKnown `json:"known,omitempty"` // nil on a director that holds all, and where it can't be told
+}
+
+// SyncKnown is how far a standby lags: which share of a holder's established
+// connections it knows, from 0 to 1, those left out that are too young to be sent.
+type SyncKnown struct {
+	Share  float64 `json:"share"`
+	Holder string  `json:"holder"` // the one of which least is known
 }
 
 // FailoverAnswer is how a failover that an operator asked for ended.

@@ -19,14 +19,16 @@ const (
 	warmCap    = time.Minute
 	warmEnough = 0.9
 	warmEvery  = 2 * time.Second
+	lagEvery   = 30 * time.Second // where only status wants to know: it costs both a look at the whole table
 	warmAsk    = time.Second
 )
 
 // askConnections asks another director for its connections.
 const askConnections = 'c'
 
-// warmth finds out when the table is warm. Its goroutine is that of run; it asks
-// only while the file says preempt and the cap hasn't passed.
+// warmth finds out how much of the holders' connections is known here, and when
+// that is enough. Its goroutine is that of run; it asks often only while the file
+// says preempt and the cap hasn't passed.
 type warmth struct {
 	log     *slog.Logger
 	preempt func() bool
@@ -36,7 +38,8 @@ type warmth struct {
 	own     func(ctx context.Context) (connections, error)
 	warmed  func()
 
-	why atomic.Pointer[string] // it isn't warm yet
+	why atomic.Pointer[string]    // it isn't warm yet
+	lag atomic.Pointer[SyncKnown] // as of the last look; nil: nothing to compare
 }
 
 func (m *Member) newWarmth() *warmth {
@@ -102,22 +105,31 @@ func (m *Member) answer(ctx context.Context, _ string, question []byte) []byte {
 
 // run returns when ctx ends.
 func (w *warmth) run(ctx context.Context) error {
-	began := time.Now()
+	began, warm := time.Now(), false
+	var looked time.Time
 	tick := time.NewTicker(warmEvery)
 	defer tick.Stop()
-	for time.Since(began) < warmCap && ctx.Err() == nil {
-		if w.preempt() && w.look(ctx) {
-			w.log.Info("the synced connections have arrived", "after", time.Since(began).Round(time.Millisecond).String())
-			w.warmed()
-			break
+	for ctx.Err() == nil {
+		urgent := !warm && w.preempt() && time.Since(began) < warmCap
+		if urgent || time.Since(looked) >= lagEvery {
+			enough := w.look(ctx)
+			if len(w.holders()) > 0 { // else there was nothing to read
+				looked = time.Now()
+			}
+			if urgent && enough {
+				warm = true
+				w.log.Info("the synced connections have arrived", "after", time.Since(began).Round(time.Millisecond).String())
+				w.warmed()
+			}
+		}
+		if !urgent || warm {
+			w.why.Store(nil)
 		}
 		select {
 		case <-ctx.Done():
 		case <-tick.C:
 		}
 	}
-	w.why.Store(nil)
-	<-ctx.Done()
 	return nil
 }
 
@@ -129,6 +141,7 @@ func (w *warmth) look(ctx context.Context) bool {
 		w.why.Store(&text)
 		return false
 	}
+	w.lag.Store(nil)
 	wanted, running := w.synced()
 	holders := w.holders()
 	switch {
@@ -144,12 +157,23 @@ func (w *warmth) look(ctx context.Context) bool {
 	if err != nil {
 		return not("the connections here can't be counted: %v", err)
 	}
+	worst := SyncKnown{Share: 1, Holder: holders[0]}
+	defer func() {
+		if worst.Holder != "" {
+			w.lag.Store(&worst)
+		}
+	}()
 	for _, name := range holders {
 		active, err := w.ask(ctx, name)
 		if err != nil {
+			worst.Holder = ""
 			return not("the connections of %s aren't known: %v", name, err)
 		}
-		if known := syncd.Warm(own.counts(), active.counts()); known < warmEnough {
+		known := syncd.Warm(own.counts(), active.counts())
+		if known < worst.Share {
+			worst = SyncKnown{known, name}
+		}
+		if known < warmEnough {
 			return not("%.0f %% of the connections of %s are known here, %.0f %% are wanted", 100*known, name, 100*warmEnough)
 		}
 	}

@@ -222,6 +222,9 @@ func phases(f *director.FailoverStatus) string {
 
 func (r *renderer) sync(s *director.SyncStatus) {
 	where := fmt.Sprintf("id %d on %s", s.ID, cmp.Or(s.Interface, "no interface"))
+	if k := s.Known; k != nil {
+		where += fmt.Sprintf("; %.0f %% of the connections of %s are known here", 100*k.Share, k.Holder)
+	}
 	switch {
 	case s.Running && s.Error == "":
 		r.labelled("sync", plain, "daemon running, "+where)
