@@ -25,6 +25,7 @@ type lease struct {
 	lifetime time.Duration
 	up       bool      // told to the core
 	sure     time.Time // when the kernel last did what it was asked for
+	silent   bool      // offered to another director, which is about to announce them
 }
 
 // fails is whether a lease that the kernel doesn't renew in time is lost, or
@@ -50,7 +51,7 @@ func (h *holding) order() vip.Order {
 	o := vip.Order{Granted: []netip.Addr{}}
 	for _, name := range sortedKeys(h.leases) {
 		for _, w := range h.leases[name].wants {
-			w.Lifetime = h.leases[name].lifetime
+			w.Lifetime, w.Silent = h.leases[name].lifetime, h.leases[name].silent
 			o.Wants = append(o.Wants, w)
 		}
 	}
@@ -145,6 +146,18 @@ func (l *loop) hold(actions []core.Action) {
 	statuses, err := l.apply(o, limit)
 	for _, name := range groups {
 		l.report(name, statuses, err)
+	}
+}
+
+// silence stops or begins to announce a group's addresses.
+func (l *loop) silence(group string, silent bool) {
+	le := l.holding.leases[group]
+	if le == nil || le.silent == silent {
+		return
+	}
+	le.silent = silent
+	if _, err := l.apply(l.holding.order(), renewLimit); err != nil {
+		l.log.Warn("the announcements of a group that is handed over may go on for a moment", "group", group, "err", err)
 	}
 }
 

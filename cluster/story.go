@@ -72,6 +72,7 @@ func (l *loop) transition(t core.Transition) {
 		l.log.Info("addresses up", args...)
 		return
 	}
+	l.silence(t.Group, t.To == core.Releasing)
 	if l.opts.Moved != nil {
 		l.opts.Moved(t)
 	}

@@ -13,7 +13,7 @@ const (
 
 	// linger is how long the old holder still serves after that: for what is on
 	// its way, and for who missed the first of the successor's announcements.
-	linger = 50 * time.Millisecond
+	linger = 30 * time.Millisecond
 )
 
 // wish is a hand-over that somebody asked for.

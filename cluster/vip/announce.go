@@ -56,7 +56,7 @@ func (k *Keeper) announce(now time.Time) {
 	}
 	for _, a := range l.order {
 		t := l.tracks[a]
-		if t.status.State != Holding || !t.link.Ethernet || !t.link.Carrier {
+		if t.want.Silent || t.status.State != Holding || !t.link.Ethernet || !t.link.Carrier {
 			continue
 		}
 		if !t.schedule.due().After(now) && l.heap < paced {

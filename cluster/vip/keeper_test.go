@@ -50,6 +50,32 @@ func TestAnnouncementSchedule(t *testing.T) {
 	})
 }
 
+// An address that another machine takes over is held and not announced, also
+// where an announcement would be due; and again when it stays after all.
+func TestSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, newFake(eth(1, "eth0")))
+		w := want("192.0.2.10/32", "eth0")
+		r.Set([]Want{w})
+		time.Sleep(900 * time.Millisecond)
+		start := time.Now()
+		w.Silent = true
+		r.Set([]Want{w})
+		time.Sleep(2 * time.Second) // two would have been due
+		if got := r.kernel.times("192.0.2.10", start); len(got) > 0 {
+			t.Errorf("announced after %v", got)
+		}
+		r.wantAddrs(t, "192.0.2.10/32 eth0 *")
+		w.Silent = false
+		start = time.Now()
+		r.Set([]Want{w})
+		time.Sleep(100 * time.Millisecond)
+		if got := r.kernel.times("192.0.2.10", start); len(got) == 0 {
+			t.Error("not announced again")
+		}
+	})
+}
+
 func TestManyAreAnnouncedInHeaps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, newFake(eth(1, "eth0")))

@@ -49,6 +49,9 @@ type Want struct {
 	// The kernel counts seconds: it is rounded up to whole ones. 0: the
 	// address stays until it is removed, also when the process is killed.
 	Lifetime time.Duration
+	// Silent holds the address without announcing it, for while another machine
+	// takes it over: our word after its own would send clients back to us.
+	Silent bool
 }
 
 // seconds is the lifetime as the kernel takes it.
