@@ -32,7 +32,7 @@ type Timers struct {
 
 // The profiles.
 var (
-	Standard = Timers{ms(100), ms(300), ms(560), ms(20), 2 * time.Second, time.Minute}
+	Standard = Timers{ms(100), ms(300), ms(540), ms(20), 2 * time.Second, time.Minute}
 	Fast     = Timers{ms(50), ms(125), ms(215), ms(12), 2 * time.Second, time.Minute}
 	Relaxed  = Timers{ms(500), ms(1500), ms(3000), ms(50), 5 * time.Second, time.Minute}
 )

@@ -47,7 +47,7 @@ func TestValidate(t *testing.T) {
 		{"a policy", func(c *Config) { c.Quorum = "some" }, `quorum "some": witness, majority or none`},
 		{"a group twice", func(c *Config) { c.Groups = append(c.Groups, Group{Name: "web"}) }, `groups "web" and "web": the same identity`},
 		{"a priority", func(c *Config) { c.Groups[0].Priority = -1 }, `group "web": priority -1: 1 to 10000`},
-		{"start hold", func(c *Config) { c.StartHold = ms(500) }, "start hold 500ms: longer than dead, 560ms"},
+		{"start hold", func(c *Config) { c.StartHold = ms(500) }, "start hold 500ms: longer than dead, 540ms"},
 		{"lifetimes", func(c *Config) { c.Timers = Standard; c.Timers.Lifetime = ms(10) }, "lifetime 10ms, alone 1m0s: 1 s to 1 min, alone the longer one"},
 	} {
 		cfg := good

@@ -63,10 +63,10 @@ func TestFigures(t *testing.T) {
 		t     Timers
 		death time.Duration
 	}{
-		{2, None, Standard, ms(565)},
-		{2, Witness, Standard, ms(565)},
-		{3, Majority, Standard, ms(566)},
-		{5, Majority, Standard, ms(566)},
+		{2, None, Standard, ms(545)},
+		{2, Witness, Standard, ms(545)},
+		{3, Majority, Standard, ms(546)},
+		{5, Majority, Standard, ms(546)},
 		{2, Witness, Fast, ms(223)},
 		{3, Majority, Fast, ms(227)},
 	} {
