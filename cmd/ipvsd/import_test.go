@@ -46,6 +46,12 @@ func TestImport(t *testing.T) {
 			name: "note", files: map[string]string{"x": "virtual=192.0.2.1:80\n\treal=10.0.0.1:80 gate -w 3\n"}, args: []string{"x"}, stdout: "weight = 3",
 			stderr: "x:2: note: ldirectord drops -w silently and takes the number behind it for the weight; so does the output\n",
 		},
+		{
+			// The form of Debian's example: most of it is commented out.
+			name: "commented out", files: map[string]string{"x": importable + "#virtual=192.0.2.1:443\n#\treal=192.0.2.2:443 masq\n#\treal=192.0.2.3:443 masq\n#\treal=192.0.2.4:443 masq\n"},
+			args: []string{"x"}, stdout: `address = "192.0.2.1:80"`,
+		},
+		{name: "nothing but comments", files: map[string]string{"ldirectord.cf": "# Dummy configuration file.\n"}, args: []string{"ldirectord.cf"}, stdout: "clean_stop = true"},
 		{name: "missing", args: []string{"x"}, code: 1, stderr: "ipvsd: x: no such file or directory\n"},
 		{name: "folder", args: []string{"."}, code: 1, stderr: "ipvsd: .: is a directory\n"},
 		{name: "binary", files: map[string]string{"x": "virtual=\x00"}, args: []string{"x"}, code: 1, stderr: "ipvsd: x: it holds NUL characters, so it is not a text file\n"},

@@ -22,6 +22,13 @@ func TestDetect(t *testing.T) {
 		{"x", "auth 1\n1 sha1 secret\n", Heartbeat},
 		{"x", "", ""},
 		{"x", "# nothing\n", ""},
+		{"x", "virtual=192.0.2.1:80\n\treal=192.0.2.2:80 gate\n#virtual=192.0.2.1:443\n#\treal=192.0.2.2:443 masq\n#\treal=192.0.2.3:443 masq\n#\treal=192.0.2.4:443 masq\n", Ldirectord},
+		{"x", "vrrp_instance VI_1 {\n}\n!virtual=192.0.2.1:80\n !\treal=192.0.2.2:80 gate\n! lb1 192.0.2.9\n", Keepalived},
+		{"x", "node lb1\n#virtual=192.0.2.1:80\n #real=192.0.2.2:80 gate\n", Heartbeat},
+		{"x", "#\treal=192.0.2.2:443 masq\n", ""},
+		{"/etc/ha.d/ldirectord.cf", "# Dummy configuration file.\n", Ldirectord},
+		{"/etc/keepalived/keepalived.conf", "! none yet\n", Keepalived},
+		{"keepalived.conf", "virtual=192.0.2.1:80\n\treal=192.0.2.2:80 gate\n", Ldirectord},
 		{"x", "[Unit]\nDescription=x\n", ""},
 	} {
 		if got := Detect(File{Name: c.name, Data: []byte(c.text)}); got != c.want {

@@ -22,6 +22,14 @@ var Formats = []Format{Ldirectord, Keepalived, Heartbeat}
 // heartbeatFiles have fixed names and little in them that others don't have.
 var heartbeatFiles = map[string]bool{"ha.cf": true, "haresources": true, "authkeys": true}
 
+// usualNames are those that packages install. They count where nothing in the
+// file does: Debian's own ldirectord.cf has comments only.
+var usualNames = map[string]Format{"ldirectord.cf": Ldirectord, "keepalived.conf": Keepalived}
+
+// comment is a line that says nothing: what is commented out in one format looks
+// like the lines of another.
+var comment = regexp.MustCompile(`^\s*[#!]`)
+
 // signs are lines that one format has and the others don't.
 var signs = []struct {
 	format Format
@@ -40,11 +48,15 @@ var signs = []struct {
 
 // Detect tells a file's format, or "" where nothing in it is one's.
 func Detect(f File) Format {
-	if heartbeatFiles[filepath.Base(f.Name)] {
+	name := filepath.Base(f.Name)
+	if heartbeatFiles[name] {
 		return Heartbeat
 	}
 	count := make(map[Format]int)
 	for line := range strings.Lines(string(f.Data)) {
+		if comment.MatchString(line) {
+			continue
+		}
 		for _, s := range signs {
 			if s.line.MatchString(line) {
 				count[s.format]++
@@ -52,7 +64,7 @@ func Detect(f File) Format {
 			}
 		}
 	}
-	var best Format
+	best := usualNames[name]
 	for _, f := range Formats {
 		if count[f] > count[best] {
 			best = f

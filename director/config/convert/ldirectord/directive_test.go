@@ -89,7 +89,7 @@ func TestGlobals(t *testing.T) {
 		{line: "readdquiescent=yes", note: "weight 0"},
 		{line: "cleanstop=no", has: "clean_stop = false"},
 		{line: "cleanstop=yes", has: "clean_stop = true"},
-		{line: "maintenancedir=/etc/x", has: `maintenance_dir = "/etc/x"`},
+		{line: "maintenancedir=/etc/x", has: `maintenance_dir = "/etc/x"`, note: "looks up the addresses of the file's name"},
 		{line: "maintenancedir=x", note: "doesn't begin with /", lost: true},
 		{line: "emailalert=root, a@example.org", note: "localhost:25", has: `to = ["root@localhost", "a@example.org"]`},
 		{line: "emailalert=a b", note: "is not an address", lost: true},
@@ -224,11 +224,43 @@ func TestReal(t *testing.T) {
 		{line: "real=10.0.0.1:80 gate u:9 l:5", has: "upper_threshold = 9\n  lower_threshold = 5", note: "probably meant"},
 		{line: "real=10.0.0.1:80 gate l:9 u:5", has: "upper_threshold = 5", note: "above the upper one", lost: true},
 		{line: "real=10.0.0.1:80 gate l:9", note: "without an upper one"},
+		{line: `real=10.0.0.1:80 gate 3 "/a","b" u:9`, has: "upper_threshold = 9", note: "ldirectord reads 10.0.0.1 port 80 gate weight 3; the output has what was probably meant"},
+		{line: `real=10.0.0.1:80 gate "/a","b" nonsense`, has: `address = "10.0.0.1"`, note: "so does the output"},
 		{line: "real6=[2001:db8::1]:80 gate", note: "it is written real", lost: true, refused: true},
 		{line: "real=10.0.0.1:99999 gate", note: "no port", lost: true, refused: true},
 		{line: "real=10.0.0.1:80 gate # comment", has: `address = "10.0.0.1"             # comment`},
 	} {
 		r.test(t, "virtual=192.0.2.1:80\n\t"+r.line+"\n", 2)
+	}
+}
+
+// TestRequests: ldirectord puts a / before each request, and takes it away again
+// for all services but those that have a path.
+func TestRequests(t *testing.T) {
+	for _, c := range []struct{ service, request, has, not string }{
+		{"http", "x.html", `request = "/x.html"`, ""},
+		{"https", "/", `request = "/"`, ""},
+		{"http_proxy", "http://www.example.org/", `request = "http://www.example.org/"`, ""},
+		{"ldap", "dc=x,dc=y", `request = "dc=x,dc=y"`, ""},
+		{"ldap", "/dc=x,dc=y", `request = "dc=x,dc=y"`, ""},
+		{"ldap", "/", `type = "ldap"`, "request"}, // the root DSE
+		{"ldaps", "ou=a b", `request = "ou=a b"`, ""},
+		{"mysql", "SELECT 1", `request = "SELECT 1"`, ""},
+		{"ftp", "a/b", `request = "a/b"`, ""},
+		{"dns", "www.example.org", `request = "www.example.org"`, ""},
+		{"simpletcp", `PING\n`, `send = "PING\n"`, "request"},
+		{"simpletcp", "/PING", `send = "PING"`, "receive"},
+		{"simpletcp", "PING", `expect = "^OK"`, "receive"},
+	} {
+		out := string(imported(t, "virtual=192.0.2.1:9\n\treal=10.0.0.1:9 gate\n\tservice="+c.service+"\n\trequest=\""+c.request+
+			"\"\n\treceive=\"^OK\"\n\tlogin=\"u\"\n\tpasswd=\"p\"\n", testOptions()).TOML())
+		if !strings.Contains(out, c.has) || c.not != "" && strings.Contains(out, c.not+" =") {
+			t.Errorf("%s %q: want %s and no %q in\n%s", c.service, c.request, c.has, c.not, out)
+		}
+	}
+	own := "virtual=192.0.2.1:389\n\treal=10.0.0.1:389 gate \"/dc=z\",\"z\"\n"
+	if out := string(imported(t, own, testOptions()).TOML()); !strings.Contains(out, `request = "dc=z"`) {
+		t.Errorf("a server's own base: %s", out)
 	}
 }
 

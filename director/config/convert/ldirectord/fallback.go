@@ -79,7 +79,7 @@ func (p *parsed) fallback(i *item, v6 bool, protocols ...string) (sorry, address
 // resolveOwn resolves a host as resolve does; none at all is this machine.
 func (p *parsed) resolveOwn(host string, v6 bool) (address, error) {
 	switch {
-	case host != "":
+	case host != "" && host != "[]":
 		return p.resolve(host, v6)
 	case v6:
 		host = "::1"

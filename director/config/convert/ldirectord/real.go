@@ -61,6 +61,12 @@ func strictReal(value string) (s server, at int, problem string) {
 	}
 	take(realWeight, &s.weight)
 	take(realTexts, &s.request, &s.receive)
+	if strings.HasPrefix(s.request, "/") {
+		// It looks for that / with a pattern, and so forgets what the one before
+		// found: the text to receive, and all that is left of the line.
+		s.request, s.receive = "", ""
+		return s, m[0], ""
+	}
 	take(realLower, &s.lower)
 	take(realUpper, &s.upper)
 	if left = strings.Trim(left, blanks); left != "" {

@@ -185,7 +185,7 @@ func (b *builder) thresholds(pl *plan, e *emit.Table, r real) {
 		pl.lose(r.line, "a threshold is more than the kernel can count; both were left out")
 		return
 	case lower > 0 && upper == 0:
-		pl.remark(r.line, "a lower threshold means nothing without an upper one; it was left out")
+		pl.remark(r.line, "ipvsadm refuses a lower threshold without an upper one, so that ldirectord never has this server in service; it was left out")
 		lower = 0
 	case lower > upper:
 		pl.lose(r.line, fmt.Sprintf("the lower threshold %d is above the upper one, %d; it was left out", lower, upper))

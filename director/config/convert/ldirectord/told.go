@@ -21,6 +21,7 @@ func (b *builder) told(p *parsed) {
 	if i := p.global("maintenancedir"); i != nil {
 		if strings.HasPrefix(i.text, "/") {
 			b.once(p, "director", "maintenance_dir", i.text, i)
+			p.remark(i.line, "maintenancedir: for a file that is named after a host, ldirectord looks up the name of each server's address, and takes it with or without its domain; ipvsd looks up the addresses of the file's name, once a minute. A port in a file's name is the one in the kernel's table. Files named after addresses mean the same")
 		} else {
 			p.lose(i.line, fmt.Sprintf("maintenancedir: %q doesn't begin with /; it was left out", i.text))
 		}
