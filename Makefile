@@ -14,7 +14,7 @@ LAB_PACKAGES = $(shell $(GO) list $(LAB))
 FAST_PACKAGES = $(filter-out $(LAB_PACKAGES),$(shell $(GO) list ./...))
 DEPS_RUN := user-mode-linux iproute2 nginx-light
 # The race detector needs a C compiler.
-DEPS_TEST := $(DEPS_RUN) ipvsadm iptables lksctp-tools curl gcc libc6-dev
+DEPS_TEST := $(DEPS_RUN) ipvsadm iptables lksctp-tools curl ldirectord gcc libc6-dev
 
 # Real servers for every check; test/servers starts them, and only on loopback.
 DEPS_SERVERS := nginx-light squid unbound slapd freeradius mariadb-server postgresql redis-server memcached \
@@ -71,5 +71,5 @@ need-go:
 
 deps-run: ; @deploy/deps $(DEPS_RUN)
 deps-test: ; @deploy/deps $(DEPS_TEST)
-deps-bench: ; @deploy/deps $(DEPS_TEST) keepalived ldirectord
+deps-bench: ; @deploy/deps $(DEPS_TEST) keepalived
 deps-servers: ; @deploy/deps $(DEPS_SERVERS)

@@ -53,3 +53,20 @@ func TestGenerated(t *testing.T) {
 		}
 	}
 }
+
+// TestFarm: what a lab is given to play, ldirectord accepts and ipvsd has
+// without a loss.
+func TestFarm(t *testing.T) {
+	for n := range uint64(200) {
+		data := gen.Farm{
+			VIPs: []string{"192.0.2.1", "192.0.2.2", "192.0.2.3"}, Mark: 10,
+			Reals: []string{"10.0.0.1", "10.0.0.2", "10.0.0.3"}, Sorry: "10.0.0.9", Command: "/bin/true",
+		}.File(rand.New(rand.NewPCG(3, n)))
+		if note, ok := Accepts(convert.File{Name: "x", Data: data}, testOptions()); !ok {
+			t.Fatalf("file %d: %s\n%s", n, note, data)
+		}
+		if r := imported(t, string(data), testOptions()); r.Lost() {
+			t.Fatalf("file %d:\n%s%s", n, notes(r), data)
+		}
+	}
+}

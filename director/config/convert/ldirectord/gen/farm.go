@@ -169,7 +169,7 @@ func (g *player) portAndMethod(port string) string {
 	case port == "":
 	case method == "masq" && port == "80":
 		rest = g.pick(":80", ":8080")
-	default: // ldirectord loses servers without one: see its reference, 4.1
+	default: // a server without one doesn't come back with quiescent=yes: ldirectord adds what is there already
 		rest = ":" + port
 	}
 	rest += " " + method
