@@ -45,24 +45,9 @@ func tryAllDatagrams(t *testing.T, base Spec, trials []datagramTrial) {
 	for _, tt := range trials {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			spec := base
-			if tt.with != nil {
-				tt.with(&spec)
-			}
-			judge := func(t *testing.T, r Result) {
-				if r.OK != tt.ok || r.Void || !reads(r.Reason, tt.reason) {
-					t.Errorf("got %+v, want %t %q", r, tt.ok, tt.reason)
-				}
-			}
-			spec.Target = datagramStandIn(t, "127.0.0.1:0", tt.serve)
-			inBothWays(t, spec, judge)
-			if tt.ok {
-				t.Run("IPv6", func(t *testing.T) {
-					six := spec
-					six.Target = datagramStandIn(t, "[::1]:0", tt.serve)
-					judge(t, Once(context.Background(), six, io.Discard))
-				})
-			}
+			tryOne(t, base, tt.with, tt.ok, tt.reason, func(t *testing.T, address string) netip.AddrPort {
+				return datagramStandIn(t, address, tt.serve)
+			})
 		})
 	}
 }

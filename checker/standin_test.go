@@ -38,24 +38,31 @@ func tryAll(t *testing.T, base Spec, trials []trial) {
 	for _, tt := range trials {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			spec := base
-			if tt.with != nil {
-				tt.with(&spec)
-			}
-			judge := func(t *testing.T, r Result) {
-				if r.OK != tt.ok || r.Void || !reads(r.Reason, tt.reason) {
-					t.Errorf("got %+v, want %t %q", r, tt.ok, tt.reason)
-				}
-			}
-			spec.Target = standIn(t, "127.0.0.1:0", tt.serve)
-			inBothWays(t, spec, judge)
-			if tt.ok {
-				t.Run("IPv6", func(t *testing.T) {
-					six := spec
-					six.Target = standIn(t, "[::1]:0", tt.serve)
-					judge(t, Once(context.Background(), six, io.Discard))
-				})
-			}
+			tryOne(t, base, tt.with, tt.ok, tt.reason, func(t *testing.T, address string) netip.AddrPort {
+				return standIn(t, address, tt.serve)
+			})
+		})
+	}
+}
+
+// tryOne runs one trial against the stand-ins that at starts.
+func tryOne(t *testing.T, spec Spec, with func(*Spec), ok bool, reason string, at func(*testing.T, string) netip.AddrPort) {
+	t.Helper()
+	if with != nil {
+		with(&spec)
+	}
+	judge := func(t *testing.T, r Result) {
+		if r.OK != ok || r.Void || !reads(r.Reason, reason) {
+			t.Errorf("got %+v, want %t %q", r, ok, reason)
+		}
+	}
+	spec.Target = at(t, "127.0.0.1:0")
+	inBothWays(t, spec, judge)
+	if ok {
+		t.Run("IPv6", func(t *testing.T) {
+			six := spec
+			six.Target = at(t, "[::1]:0")
+			judge(t, Once(context.Background(), six, io.Discard))
 		})
 	}
 }

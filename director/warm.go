@@ -112,8 +112,9 @@ func (w *warmth) run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		urgent := !warm && w.preempt() && time.Since(began) < warmCap
 		if urgent || time.Since(looked) >= lagEvery {
-			enough := w.look(ctx)
-			if len(w.holders()) > 0 { // else there was nothing to read
+			holders := w.holders()
+			enough := w.look(ctx, holders)
+			if len(holders) > 0 { // else there was nothing to read
 				looked = time.Now()
 			}
 			if urgent && enough {
@@ -133,9 +134,8 @@ func (w *warmth) run(ctx context.Context) error {
 	return nil
 }
 
-// look is whether this director knows the connections of all that hold
-// addresses.
-func (w *warmth) look(ctx context.Context) bool {
+// look is whether this director knows the connections of all holders.
+func (w *warmth) look(ctx context.Context, holders []string) bool {
 	not := func(format string, args ...any) bool {
 		text := fmt.Sprintf("preempt waits, %v at most: ", warmCap) + fmt.Sprintf(format, args...)
 		w.why.Store(&text)
@@ -143,7 +143,6 @@ func (w *warmth) look(ctx context.Context) bool {
 	}
 	w.lag.Store(nil)
 	wanted, running := w.synced()
-	holders := w.holders()
 	switch {
 	case !wanted:
 		return true // nothing will ever come
