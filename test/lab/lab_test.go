@@ -30,9 +30,11 @@ func pair(t *testing.T) (a, b *lab.Host) {
 	return a, b
 }
 
+// mustAnswer has time for a second question to the neighbours, which the kernel asks after a second: an address that has
+// just come may not hear the first.
 func mustAnswer(t *testing.T, h *lab.Host, url, want string) {
 	t.Helper()
-	if got, err := h.Get(url, time.Second); err != nil || got != want {
+	if got, err := h.Get(url, 5*time.Second); err != nil || got != want {
 		t.Errorf("get %s: %q, %v, want %q", url, got, err, want)
 	}
 }
