@@ -179,8 +179,8 @@ func (n *Node) Reload(o Options) error {
 		}
 	}
 	fixed("listen", o.Gossip.Listen == old.Gossip.Listen && o.Gossip.Advertise == old.Gossip.Advertise)
-	fixed("join", slices.Equal(o.Gossip.Join, old.Gossip.Join))
 	fixed("label", o.Gossip.ClusterLabel == old.Gossip.ClusterLabel)
+	n.gossip.SetJoin(o.Gossip.Join)
 	o.Gossip, o.Hook, o.Moved, o.Log, o.host = old.Gossip, old.Hook, old.Moved, old.Log, old.host
 	n.mu.Lock()
 	n.opts, n.problems = o, problems

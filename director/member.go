@@ -95,6 +95,7 @@ func ClusterOptions(cfg *config.Config) cluster.Options {
 			Priority:     c.Priority,
 			Timers:       timers,
 			Quorum:       core.Policy(c.Quorum),
+			DropIsolated: c.Isolated == config.DropIsolated,
 			Preempt:      c.Preempt,
 			PreemptDelay: c.PreemptDelay,
 			WarmCap:      warmCap,

@@ -127,6 +127,12 @@ func groupStatus(g cluster.GroupStatus) ClusterGroupStatus {
 		Name: g.Name, State: g.State.String(), Holder: g.Holder, Term: g.Term,
 		Reason: g.Reason, Code: string(g.Code), Since: g.Since,
 	}
+	switch g.State {
+	case core.Suspect, core.Candidate, core.Voting:
+		if g.WhyCode != g.Code {
+			out.Waits = g.Why
+		}
+	}
 	for _, a := range g.Addresses {
 		out.Addresses = append(out.Addresses, a.String())
 	}

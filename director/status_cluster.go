@@ -44,8 +44,9 @@ type ClusterGroupStatus struct {
 	State     string          `json:"state"`  // init, standby, suspect, candidate, voting, active, releasing, fault
 	Holder    string          `json:"holder"` // "": nobody, as far as is known
 	Term      uint32          `json:"term"`
-	Reason    string          `json:"reason"` // of the state
-	Code      string          `json:"code"`   // the reason in a word
+	Reason    string          `json:"reason"`          // of the state
+	Code      string          `json:"code"`            // the reason in a word
+	Waits     string          `json:"waits,omitempty"` // why it isn't active yet; only between standby and active
 	Since     time.Time       `json:"since"`
 	Addresses []string        `json:"addresses"`
 	Last      *FailoverStatus `json:"last_failover,omitempty"` // that made this director active

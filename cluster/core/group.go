@@ -43,7 +43,9 @@ type group struct {
 	up        bool
 	planned   bool   // got it by a hand-over …
 	from      string // … from
-	pinned    bool   // an operator wanted it here
+	pinned    bool   // an operator wanted it here,
+	pinnedOff int    // … with that much taken off for faults
+	pinnedAt  int    // … and that many witnesses
 	claimed   time.Duration
 	claimSeq  uint64
 	renewed   time.Duration

@@ -252,11 +252,13 @@ func (g *group) take(p *peer, m *Message) {
 	g.phases = Phases{}
 	g.permitAt = c.now
 	if c.cfg.Quorum == Majority && c.directors() > 1 {
-		g.from, g.pinned = p.name, m.Operator
+		g.from = p.name
+		g.pin(m.Operator)
 		g.beginVote(term, true, r)
 		return
 	}
-	g.planned, g.from, g.pinned = true, p.name, m.Operator
+	g.planned, g.from = true, p.name
+	g.pin(m.Operator)
 	g.claim(term, r)
 }
 

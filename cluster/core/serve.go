@@ -23,7 +23,7 @@ func (g *group) serve() bool {
 			return true
 		}
 	}
-	if !g.pinned && g.improve() {
+	if g.improve() {
 		return true
 	}
 	g.decide(Reason{Code: Serving})
@@ -152,18 +152,30 @@ func (g *group) heardClaim(p *peer) bool {
 	return ok
 }
 
+// pin notes whether it was an operator who put the group here, and with which
+// faults: those don't move it away again, only new ones.
+func (g *group) pin(operator bool) {
+	_, off, _ := g.effective()
+	g.pinned, g.pinnedOff, g.pinnedAt = operator, off, g.c.reach.best()
+}
+
 // improve hands over to a director that can serve better, without any hurry.
 func (g *group) improve() bool {
 	c := g.c
-	best, off, worst := g.bestOther(), 0, ""
-	var prio int
-	prio, off, worst = g.effective()
-	degraded := best != nil && off > 0 && int(best.group(g.id).Priority) >= prio+c.cfg.Hysteresis
+	best := g.bestOther()
+	prio, off, worst := g.effective()
+	known, witnesses := 0, c.cfg.Witnesses
+	if g.pinned {
+		// The operator knew of these.
+		g.pinnedOff, g.pinnedAt = min(g.pinnedOff, off), max(g.pinnedAt, c.reach.best())
+		known, witnesses = g.pinnedOff, g.pinnedAt
+	}
+	degraded := best != nil && off > known && int(best.group(g.id).Priority) >= prio+c.cfg.Hysteresis
 	if g.worse.lasted(c, degraded, 5*time.Second) && g.up {
 		return g.handOver(best.name, Reason{Code: Degraded, Node: best.name, Text: worst}, Standby)
 	}
-	fewer := best != nil && c.witnessing() && c.reach.known && int(best.adv.Reach) > c.reach.best() &&
-		int(best.adv.Witnesses) == c.cfg.Witnesses
+	fewer := best != nil && c.witnessing() && c.reach.known && c.reach.best() < witnesses &&
+		int(best.adv.Reach) > c.reach.best() && int(best.adv.Witnesses) == c.cfg.Witnesses
 	// Others may notice up to a round later that a witness is gone for all. One of
 	// several may be missed for long by chance.
 	wait := 2500 * time.Millisecond

@@ -99,11 +99,12 @@ func (g *Gossip) advertise(transport memberlist.Transport) (netip.AddrPort, erro
 	if !a.Addr().IsUnspecified() {
 		return a, nil
 	}
-	if len(g.peers) == 0 {
+	peers := *g.peers.Load()
+	if len(peers) == 0 {
 		return netip.AddrPort{}, fmt.Errorf("listen %v doesn't say how others reach this director, and no join says who they are: listen on one address", g.opts.Listen)
 	}
 	// Connecting a UDP socket asks the routing table and sends nothing.
-	c, err := net.Dial("udp", g.peers[0].text)
+	c, err := net.Dial("udp", peers[0].text)
 	if err != nil {
 		return netip.AddrPort{}, err
 	}

@@ -73,7 +73,8 @@ type Options struct {
 // Gossip is one director's part in the cluster.
 type Gossip struct {
 	opts     Options
-	peers    []*peer // Join without ourselves
+	peers    atomic.Pointer[[]*peer] // Join without ourselves; SetJoin replaces it
+	rejoin   chan struct{}           // wakes Run, which starts and ends their joiners
 	keyring  *Keyring
 	view     *view
 	problems *problems
@@ -113,6 +114,7 @@ func New(o Options) (*Gossip, error) {
 		out:      newOutbox(),
 		asker:    newAsker(),
 		lines:    newLines(),
+		rejoin:   make(chan struct{}, 1),
 		received: make(chan Message, receiveQueue),
 		metaWake: make(chan struct{}, 1),
 	}
@@ -124,11 +126,8 @@ func New(o Options) (*Gossip, error) {
 	if g.rotation, err = newRotation(g.keyring, o.Log); err != nil {
 		return nil, err
 	}
-	for _, a := range slices.CompactFunc(slices.SortedFunc(slices.Values(o.Join), netip.AddrPort.Compare), sameAddr) {
-		if a = plain(a); a != plain(o.Listen) && a != plain(o.Advertise) {
-			g.peers = append(g.peers, &peer{addr: a, text: a.String(), wake: make(chan struct{}, 1)})
-		}
-	}
+	g.peers.Store(new([]*peer))
+	g.SetJoin(o.Join)
 	return g, nil
 }
 
@@ -211,10 +210,7 @@ func (g *Gossip) Run(ctx context.Context) error {
 	wg.Go(func() { g.send(ctx) })
 	wg.Go(func() { g.pushMeta(ctx) })
 	wg.Go(func() { g.answer(ctx) })
-	for _, p := range g.peers {
-		wg.Go(func() { g.join(ctx, p) })
-	}
-	<-ctx.Done()
+	g.joinAll(ctx, &wg)
 	return nil
 }
 
@@ -266,7 +262,7 @@ func (g *Gossip) Members() []Member {
 	for i := range members {
 		members[i].Configured = members[i].Self
 	}
-	for _, p := range g.peers {
+	for _, p := range *g.peers.Load() {
 		err := p.lastErr()
 		i := slices.IndexFunc(members, func(m Member) bool { return m.Addr == p.addr })
 		if i < 0 {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -41,10 +42,56 @@ func (p *peer) lastErr() string {
 	return p.err
 }
 
+// SetJoin takes other directors to join. One that is no longer named stays a
+// member as long as it lives; nobody dials it any more. Call it from one
+// goroutine at a time, with addresses that Options would take.
+func (g *Gossip) SetJoin(join []netip.AddrPort) {
+	old, peers := *g.peers.Load(), []*peer{}
+	for _, a := range slices.CompactFunc(slices.SortedFunc(slices.Values(join), netip.AddrPort.Compare), sameAddr) {
+		if a = plain(a); a == plain(g.opts.Listen) || a == plain(g.opts.Advertise) {
+			continue
+		}
+		if i := slices.IndexFunc(old, func(p *peer) bool { return p.addr == a }); i >= 0 {
+			peers = append(peers, old[i])
+			continue
+		}
+		peers = append(peers, &peer{addr: a, text: a.String(), wake: make(chan struct{}, 1)})
+	}
+	g.peers.Store(&peers)
+	wake(g.rejoin)
+	wake(g.view.changed)
+}
+
+// joinAll keeps a joiner for each peer until ctx ends.
+func (g *Gossip) joinAll(ctx context.Context, wg *sync.WaitGroup) {
+	ends := map[*peer]context.CancelFunc{}
+	for {
+		peers := *g.peers.Load()
+		for p, end := range ends {
+			if !slices.Contains(peers, p) {
+				end()
+				delete(ends, p)
+			}
+		}
+		for _, p := range peers {
+			if ends[p] == nil {
+				joining, end := context.WithCancel(ctx)
+				ends[p] = end
+				wg.Go(func() { g.join(joining, p) })
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-g.rejoin:
+		}
+	}
+}
+
 // retry wakes the joiner of a director that speaks to us and isn't a member:
 // so a healed partition is over before its second is.
 func (g *Gossip) retry(e envelope) {
-	for _, p := range g.peers {
+	for _, p := range *g.peers.Load() {
 		if p.addr == e.addr {
 			p.mu.Lock()
 			p.heard = time.Now()

@@ -195,7 +195,7 @@ func (g *Gossip) from(text string) (string, bool) {
 	}
 	a = plain(a)
 	found := ""
-	for _, p := range g.peers {
+	for _, p := range *g.peers.Load() {
 		switch {
 		case p.addr == a:
 			return p.text, true

@@ -254,13 +254,42 @@ func TestChanged(t *testing.T) {
 	})
 }
 
+// A reload names another director, and no longer one.
+func TestSetJoin(t *testing.T) {
+	inRig(t, 3, func(r *rig) {
+		alone := func(o *Options) { o.Join = nil }
+		a, b := r.start(0, func(o *Options) { o.Join = r.peer[:2] }), r.start(1, alone)
+		r.within(3*time.Second, "two of them", func() bool { return complete(a, b) })
+		r.start(2, alone)
+		time.Sleep(10 * time.Second)
+		if len(a.Members()) != 2 {
+			t.Errorf("%+v", a.Members())
+		}
+		a.SetJoin([]netip.AddrPort{addrOf(2), addrOf(0)})
+		r.within(3*time.Second, "the third is dialled", func() bool { return a.see("lb3").State == Alive && b.see("lb3").State == Alive })
+		if m := a.see("lb2"); m.State != Alive || m.Configured {
+			t.Errorf("left out of the file: %+v", m)
+		}
+		if !a.see("lb3").Configured {
+			t.Error("lb3 isn't configured")
+		}
+		// Nobody dials it any more.
+		b.crash()
+		r.within(30*time.Second, "lb2 is dead", func() bool { return a.see("lb2").State == Dead })
+		time.Sleep(forgetAfter + time.Minute)
+		if len(a.Members()) != 2 || len(*a.peers.Load()) != 1 {
+			t.Errorf("%+v", a.Members())
+		}
+	})
+}
+
 // The file may name everybody, the director itself included, under an address
 // that only Run finds out.
 func TestOwnAddressInJoin(t *testing.T) {
 	inRig(t, 2, func(r *rig) {
 		a := r.start(0, func(o *Options) { o.Join = append(o.Join, netip.MustParseAddrPort("[::ffff:10.0.0.1]:7946")) })
-		if len(a.peers) != 1 {
-			t.Errorf("peers %v", a.peers)
+		if len(*a.peers.Load()) != 1 {
+			t.Errorf("peers %v", *a.peers.Load())
 		}
 	})
 }

@@ -159,5 +159,5 @@ func (g *Gossip) inspect() {
 }
 
 func (g *Gossip) configured(addr netip.AddrPort) bool {
-	return slices.ContainsFunc(g.peers, func(p *peer) bool { return p.addr == addr })
+	return slices.ContainsFunc(*g.peers.Load(), func(p *peer) bool { return p.addr == addr })
 }

@@ -128,7 +128,7 @@ func (g *Gossip) sendPacket(to netip.AddrPort, packet []byte) {
 // everybody are the configured directors and those that joined unasked.
 func (g *Gossip) everybody() []netip.AddrPort {
 	to := g.view.joinedAddrs()
-	for _, p := range g.peers {
+	for _, p := range *g.peers.Load() {
 		if p.addr != g.Addr() && !slices.Contains(to, p.addr) {
 			to = append(to, p.addr)
 		}

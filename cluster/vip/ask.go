@@ -22,6 +22,37 @@ type asker struct {
 	buf    [2048]byte
 }
 
+// Neighbour is another machine's answer to the question who has an address.
+type Neighbour struct {
+	Addr netip.Addr
+	MAC  [6]byte
+}
+
+// AskNeighbours asks on an interface who has the addresses and returns each
+// answer once. The questions come from nobody, so that no cache learns anything
+// by them. It takes some 150 ms, and needs the right to open packet sockets
+// (CAP_NET_RAW).
+func AskNeighbours(ctx context.Context, l Link, addrs []netip.Addr) ([]Neighbour, error) {
+	var out []Neighbour
+	byFamily := map[bool][]netip.Addr{}
+	for _, a := range addrs {
+		byFamily[a.Is6()] = append(byFamily[a.Is6()], a)
+	}
+	for _, list := range byFamily {
+		slices.SortFunc(list, netip.Addr.Compare)
+		claims, err := askNeighbours(ctx, l, slices.Compact(list))
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range claims {
+			if n := (Neighbour{c.Addr, c.MAC}); !slices.Contains(out, n) {
+				out = append(out, n)
+			}
+		}
+	}
+	return out, nil
+}
+
 // askNeighbours sends probeTimes questions about each address and gathers the claims,
 // the same one perhaps several times.
 func askNeighbours(ctx context.Context, l Link, addrs []netip.Addr) ([]claim, error) {

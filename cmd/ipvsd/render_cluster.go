@@ -167,13 +167,17 @@ func (r *renderer) groupRow(g *director.ClusterGroupStatus) []cell {
 	if g.Holder == "" {
 		holder = cell{text: "nobody", style: red}
 	}
+	why := g.Reason
+	if g.Waits != "" {
+		why += "; " + g.Waits
+	}
 	return []cell{
 		{text: r.short(g.Name)},
 		{text: g.State, style: s},
 		holder,
 		{text: strconv.FormatUint(uint64(g.Term), 10), right: true},
 		{text: r.age(g.Since), right: true},
-		{text: g.Reason, style: whyStyle(s)},
+		{text: why, style: whyStyle(s)},
 	}
 }
 

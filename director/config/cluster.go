@@ -24,6 +24,7 @@ type Cluster struct {
 	PreemptDelay time.Duration
 
 	Quorum    Quorum
+	Isolated  Isolated
 	Witnesses []netip.Addr // for WitnessQuorum; none: the gateway of the VIP's interface
 	Tracks    []Track
 	Sync      Sync
@@ -61,6 +62,16 @@ const (
 	NoQuorum       Quorum = "none"
 )
 
+// Isolated says what an active director does that hears neither another one
+// nor a witness, while it heard both before: it is probably it that was cut off.
+type Isolated string
+
+// What it does.
+const (
+	KeepIsolated Isolated = "keep" // clients on its side go on; another may serve on the other side
+	DropIsolated Isolated = "drop"
+)
+
 // Sync is the section [cluster.sync]: the kernel's sync daemon, by which the
 // standby knows the active director's connections.
 type Sync struct {
@@ -77,8 +88,9 @@ const (
 )
 
 var (
-	profiles = []string{string(StandardProfile), string(FastProfile), string(RelaxedProfile)}
-	policies = []string{string(WitnessQuorum), string(MajorityQuorum), string(NoQuorum)}
+	profiles   = []string{string(StandardProfile), string(FastProfile), string(RelaxedProfile)}
+	isolations = []string{string(KeepIsolated), string(DropIsolated)}
+	policies   = []string{string(WitnessQuorum), string(MajorityQuorum), string(NoQuorum)}
 )
 
 // cluster reads [cluster]; nil is a single director.
@@ -360,6 +372,10 @@ func (b *clusterReader) quorum() {
 		default:
 			b.Witnesses = append(b.Witnesses, a)
 		}
+	}
+	b.Isolated = Isolated(isolations[b.word(&raw.at, "isolated", or(raw.Isolated, isolations[0]), isolations)])
+	if b.Isolated == DropIsolated && b.Quorum != WitnessQuorum && known && !raw.bad["quorum"] {
+		b.warnf(raw.line("isolated"), "isolated: it means nothing with quorum = %q, which has no witnesses to hear", b.Quorum)
 	}
 	if len(b.Witnesses) > 0 && b.Quorum != WitnessQuorum && known && !raw.bad["quorum"] {
 		b.warnf(raw.line("witnesses"), "witnesses: with quorum = %q nobody asks them; a neighbour to watch is a [[cluster.track]]", b.Quorum)

@@ -39,6 +39,7 @@ func clusterSettings(c *Cluster) []setting {
 		{"[cluster] preempt_delay", c.PreemptDelay.String()},
 		{"[cluster] interface", strconv.Quote(c.Interface)},
 		{"[cluster] quorum", string(c.Quorum)},
+		{"[cluster] isolated", string(c.Isolated)},
 		{"[cluster] witnesses", sorted(c.Witnesses, netip.Addr.Compare)},
 		{"[cluster.sync] enabled", fmt.Sprint(c.Sync.Enabled)},
 		{"[cluster.sync] id", fmt.Sprint(c.Sync.ID)},

@@ -94,6 +94,7 @@ type rawCluster struct {
 	PreemptDelay *span      `toml:"preempt_delay"`
 	Interface    *string    `toml:"interface"`
 	Quorum       *string    `toml:"quorum"`
+	Isolated     *string    `toml:"isolated"`
 	Witnesses    *list      `toml:"witnesses"`
 	Sync         rawSync    `toml:"sync"`
 	Hooks        rawRoles   `toml:"hooks"`
