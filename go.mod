@@ -17,6 +17,7 @@ require (
 	github.com/prometheus/common v0.72.0 // exposition format; the version client_golang asks for
 	github.com/sirupsen/logrus v1.10.2 // moby/ipvs's logger, silenced; off CVE-2025-65637
 	github.com/spf13/cobra v1.10.2 // commands and completions without templates in the binary
+	github.com/spf13/pflag v1.0.9 // flags as values, for the pages made from cobra's tree
 	github.com/vishvananda/netlink v1.3.1 // addresses, links, generic netlink
 	go.uber.org/goleak v1.3.0 // no goroutine outlives a test
 	golang.org/x/sys v0.49.0 // raw sockets, sysctls, namespaces
@@ -42,7 +43,6 @@ require (
 	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
 	github.com/prometheus/procfs v0.22.0 // indirect
 	github.com/sean-/seed v0.0.0-20170313163322-e2103e2c3529 // indirect
-	github.com/spf13/pflag v1.0.9 // indirect
 	github.com/vishvananda/netns v0.0.5 // indirect
 	golang.org/x/net v0.59.0 // indirect
 	golang.org/x/text v0.42.0 // indirect

@@ -19,6 +19,9 @@ type Options struct {
 	// called by the owner goroutine: it must be quick and must not call back.
 	Observe func(ID, Result)
 
+	// Path looks after the checks that have a Mark; nil: nobody does.
+	Path Path
+
 	// Commands bounds how many external commands run at once; the others wait
 	// in line. A command that hangs keeps its place until its timeout. 0:
 	// DefaultCommands.

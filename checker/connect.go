@@ -16,19 +16,20 @@ var connectKind = kind{
 		if s.Protocol == "udp" {
 			return newPingProbe(s, with.pings), nil
 		}
-		return newConnectProbe(s), nil
+		return newConnectProbe(s, with.env), nil
 	},
 }
 
 // connectProbe makes a handshake, TCP or SCTP, and breaks the connection off.
 type connectProbe struct {
 	spec     *Spec
+	env      *env
 	protocol int
 	look     func(fd int) error
 }
 
-func newConnectProbe(spec *Spec) *connectProbe {
-	p := &connectProbe{spec: spec, protocol: unix.IPPROTO_TCP, look: lookTCP}
+func newConnectProbe(spec *Spec, env *env) *connectProbe {
+	p := &connectProbe{spec: spec, env: env, protocol: unix.IPPROTO_TCP, look: lookTCP}
 	if spec.Protocol == "sctp" {
 		p.protocol, p.look = unix.IPPROTO_SCTP, lookSCTP
 	}
@@ -39,7 +40,7 @@ func (p *connectProbe) check(ctx context.Context, t *transcript) Result {
 	if t != nil {
 		t.note("connect %s %s, timeout %s", p.spec.Protocol, p.spec.Target, p.spec.Timeout)
 	}
-	s, err := open(p.protocol, p.spec.Target)
+	s, err := p.env.open(p.protocol, p.spec, p.spec.Target)
 	if err != nil {
 		return failed(err, connecting, p.spec.Timeout)
 	}

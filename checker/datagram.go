@@ -38,7 +38,7 @@ func openDatagrams(ctx context.Context, spec *Spec, t *transcript) (*datagrams, 
 	if t != nil {
 		t.note("udp %s, timeout %s", spec.Target, spec.Timeout)
 	}
-	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(spec.Target))
+	conn, err := dialUDP(spec)
 	if err != nil {
 		return nil, err
 	}

@@ -1,15 +1,20 @@
 package checker
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // maxRedirects is ldirectord's (libwww-perl's) bound.
@@ -56,7 +61,29 @@ func (p *httpProbe) dial(ctx context.Context, network, addr string) (net.Conn, e
 	if port == portOf(own) {
 		port = strconv.Itoa(int(p.spec.Target.Port()))
 	}
+	if p.spec.Mark != 0 {
+		return p.dialMarked(ctx, target, port)
+	}
 	return dialer.DialContext(ctx, network, net.JoinHostPort(target, port))
+}
+
+// dialMarked is for what bears a mark: package net knows none.
+func (p *httpProbe) dialMarked(ctx context.Context, host, port string) (net.Conn, error) {
+	to, err := netip.ParseAddrPort(net.JoinHostPort(host, port))
+	if err != nil {
+		return nil, err
+	}
+	s, err := p.env.open(unix.IPPROTO_TCP, p.spec, to)
+	if err != nil {
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: err}
+	}
+	stop := context.AfterFunc(ctx, func() { _ = s.SetDeadline(time.Unix(1, 0)) })
+	err = s.established(lookTCP)
+	if !stop() || err != nil {
+		_ = s.Close()
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: cmp.Or(context.Cause(ctx), err)}
+	}
+	return s, nil
 }
 
 // dialTLS is dial with the check's TLS settings. The name to verify is the

@@ -91,7 +91,7 @@ func (s *session) fetch(ctx context.Context) Result {
 	if err != nil {
 		return s.fail(err)
 	}
-	data := &session{spec: s.spec, tls: s.tls, resume: s.resume, t: s.t, until: s.until}
+	data := &session{spec: s.spec, env: s.env, tls: s.tls, resume: s.resume, t: s.t, until: s.until}
 	defer data.close()
 	if err := data.dial(ctx, port); err != nil {
 		return data.inData(err)

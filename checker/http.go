@@ -38,6 +38,7 @@ func fillHTTP(s *Spec) {
 // exchange (redirects) is done by net/http altogether: see follow.go.
 type httpProbe struct {
 	spec    *Spec
+	env     *env
 	request []byte
 	asked   *http.Request // nil, or tells http.ReadResponse of a HEAD
 	status  statusSet
@@ -52,7 +53,7 @@ type httpProbe struct {
 }
 
 func newHTTPProbe(spec *Spec, with workshop) (probe, error) {
-	p := &httpProbe{spec: spec}
+	p := &httpProbe{spec: spec, env: with.env}
 	if spec.Method == http.MethodHead {
 		p.asked = &http.Request{Method: http.MethodHead}
 	}
@@ -126,7 +127,7 @@ func (p *httpProbe) check(ctx context.Context, t *transcript) Result {
 	if t != nil {
 		t.note("connect tcp %s, timeout %s", p.spec.Target, p.spec.Timeout)
 	}
-	s, err := open(unix.IPPROTO_TCP, p.spec.Target)
+	s, err := p.env.open(unix.IPPROTO_TCP, p.spec, p.spec.Target)
 	if err != nil {
 		return failed(err, connecting, p.spec.Timeout)
 	}

@@ -56,7 +56,7 @@ func talkMySQL(ctx context.Context, s *session) Result {
 	if s.t != nil {
 		s.t.note("%v, so once more", err)
 	}
-	again := &session{spec: s.spec, receive: s.receive, tls: s.tls, t: s.t, until: s.until}
+	again := &session{spec: s.spec, env: s.env, receive: s.receive, tls: s.tls, t: s.t, until: s.until}
 	defer again.close()
 	if err := again.dial(ctx, s.spec.Target.Port()); err != nil {
 		return again.fail(err)

@@ -46,6 +46,8 @@ func quickly(p probe) quick {
 type env struct {
 	files *tlsFiles
 	pings *pinger
+	path  Path // may be nil
+	stale stalePorts
 }
 
 func newEnv() *env { return &env{files: newTLSFiles(), pings: newPinger()} }
@@ -83,10 +85,13 @@ func compile(spec *Spec, env *env, compiled map[string]*regexp.Regexp) (probe, e
 	}
 	with := workshop{env, compiled, k}
 	p, err := k.build(spec, with)
-	if err != nil || spec.Ratio == 0 {
-		return p, err
+	if err == nil && spec.Ratio != 0 {
+		p, err = newRatioProbe(spec, p, with)
 	}
-	return newRatioProbe(spec, p, with)
+	if err == nil && spec.Mark != 0 {
+		p = &pathProbe{spec: spec, inner: p, path: env.path}
+	}
+	return p, err
 }
 
 // run carries out a check and adds when it was and how long it took.
@@ -102,7 +107,10 @@ func run(ctx context.Context, p probe, t *transcript) Result {
 
 // Once runs one check now, independent of any Checker, and writes what was
 // sent, what came and how long each part took to w.
-func Once(ctx context.Context, spec Spec, w io.Writer) Result {
+func Once(ctx context.Context, spec Spec, w io.Writer) Result { return OnceBy(ctx, spec, nil, w) }
+
+// OnceBy is Once for a Spec that may have a Mark.
+func OnceBy(ctx context.Context, spec Spec, path Path, w io.Writer) Result {
 	spec = spec.normal()
 	t := newTranscript(w)
 	var r Result
@@ -113,6 +121,7 @@ func Once(ctx context.Context, spec Spec, w io.Writer) Result {
 		r = void("not checked")
 	default:
 		env := newEnv()
+		env.path = path
 		defer env.close()
 		p, err := compile(&spec, env, map[string]*regexp.Regexp{})
 		if err != nil {

@@ -13,7 +13,7 @@ type ratioProbe struct {
 }
 
 func newRatioProbe(spec *Spec, whole probe, with workshop) (probe, error) {
-	light := Spec{Type: Connect, Protocol: "tcp", Target: spec.Target, Interval: spec.Interval, Timeout: spec.Timeout}
+	light := Spec{Type: Connect, Protocol: "tcp", Target: spec.Target, Mark: spec.Mark, Via: spec.Via, Interval: spec.Interval, Timeout: spec.Timeout}
 	if overUDP(spec) {
 		light.Protocol = "udp"
 	}

@@ -29,7 +29,7 @@ func failed(err error, at phase, timeout time.Duration) Result {
 
 // ours tells whether an error is about this machine and not about the target.
 func ours(err error) bool {
-	if errors.As(err, new(*socketError)) || errors.As(err, new(*fileError)) || errors.Is(err, context.Canceled) {
+	if errors.As(err, new(*socketError)) || errors.As(err, new(*fileError)) || errors.As(err, new(*pathError)) || errors.Is(err, context.Canceled) {
 		return true
 	}
 	for _, errno := range [...]syscall.Errno{
@@ -49,7 +49,7 @@ func explain(err error, at phase, timeout time.Duration) string {
 		return fmt.Sprintf("timeout after %s %s", timeout, at)
 	case errors.As(err, new(*socketError)):
 		return socketReason(err)
-	case errors.As(err, new(*fileError)):
+	case errors.As(err, new(*fileError)), errors.As(err, new(*pathError)):
 		return err.Error()
 	case errors.Is(err, unix.EADDRNOTAVAIL) && at == connecting:
 		return "no free local port or address to connect from"

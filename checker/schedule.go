@@ -58,6 +58,7 @@ func (c *Checker) Run(ctx context.Context) error {
 		env:     newEnv(),
 		ready:   make(chan struct{}),
 	}
+	s.env.path = c.opts.Path
 	defer s.env.close()
 	defer s.running.Wait()
 	defer s.land()

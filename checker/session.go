@@ -40,7 +40,7 @@ func dialogue(t talk) func(*Spec, workshop) (probe, error) {
 		if err != nil {
 			return nil, err
 		}
-		p := &dialogueProbe{spec: spec, talk: t, receive: receive}
+		p := &dialogueProbe{spec: spec, env: with.env, talk: t, receive: receive}
 		if with.kind.speaksTLS(spec) {
 			p.tls = newTLSClient(spec, with.env)
 		}
@@ -50,6 +50,7 @@ func dialogue(t talk) func(*Spec, workshop) (probe, error) {
 
 type dialogueProbe struct {
 	spec    *Spec
+	env     *env
 	talk    talk
 	receive *regexp.Regexp // nil: anything
 	tls     *tlsClient     // nil: plain
@@ -58,7 +59,7 @@ type dialogueProbe struct {
 
 func (p *dialogueProbe) check(ctx context.Context, t *transcript) Result {
 	s := &session{
-		spec: p.spec, receive: p.receive, tls: p.tls, t: t,
+		spec: p.spec, env: p.env, receive: p.receive, tls: p.tls, t: t,
 		until: time.Now().Add(p.spec.Timeout), expecting: "the greeting",
 	}
 	if p.spec.Type == FTP && p.tls != nil { // its data connections go on in the session of the first: servers ask for that, so that nobody else can fetch
@@ -91,6 +92,7 @@ func (p *dialogueProbe) check(ctx context.Context, t *transcript) Result {
 // session is one dialogue under way.
 type session struct {
 	spec    *Spec
+	env     *env
 	receive *regexp.Regexp // nil: anything
 	tls     *tlsClient     // nil: the Spec speaks no TLS
 	resume  tls.ClientSessionCache
@@ -118,7 +120,7 @@ func (s *session) dial(ctx context.Context, port uint16) error {
 	if s.t != nil {
 		s.t.note("connect tcp %s, timeout %s", target, s.spec.Timeout)
 	}
-	conn, err := open(unix.IPPROTO_TCP, target)
+	conn, err := s.env.open(unix.IPPROTO_TCP, s.spec, target)
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,7 @@ type sock struct {
 	then  phase // that follows connecting
 
 	certUntil time.Time // of the server, after a TLS handshake
+	unmet     func()    // not nil: called by Close where the connection never stood
 }
 
 // phase is what a check was doing when it failed.
@@ -36,17 +37,13 @@ const (
 
 // dial creates a socket that doesn't block and begins to connect it.
 func dial(protocol int, target netip.AddrPort) (fd int, _ error) {
-	family, zone := unix.AF_INET, uint32(0)
-	if addr := target.Addr().Unmap(); addr.Is6() {
-		family = unix.AF_INET6
-		var err error
-		if zone, err = zoneID(addr); err != nil {
-			return -1, err
-		}
-	}
-	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, protocol)
+	zone, err := zoneID(target.Addr().Unmap())
 	if err != nil {
-		return -1, &socketError{err}
+		return -1, err
+	}
+	fd, err = streamSocket(protocol, target.Addr())
+	if err != nil {
+		return -1, err
 	}
 	if protocol != unix.IPPROTO_TCP {
 		linger(fd) // an ABORT instead of a shutdown that would wait for a dead peer
@@ -56,6 +53,22 @@ func dial(protocol int, target netip.AddrPort) (fd int, _ error) {
 		return -1, err
 	}
 	return fd, nil
+}
+
+// streamSocket is one of to's family that doesn't block.
+func streamSocket(protocol int, to netip.Addr) (fd int, _ error) {
+	fd, err := unix.Socket(familyOf(to), unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, protocol)
+	if err != nil {
+		return -1, &socketError{err}
+	}
+	return fd, nil
+}
+
+func familyOf(addr netip.Addr) int {
+	if addr.Unmap().Is6() {
+		return unix.AF_INET6
+	}
+	return unix.AF_INET
 }
 
 // linger makes close break the connection off instead of saying goodbye, so
@@ -76,8 +89,12 @@ func socketErrno(fd int) error {
 	return syscall.Errno(code)
 }
 
-// open dials. The first write waits until the connection stands.
-func open(protocol int, target netip.AddrPort) (*sock, error) {
+// open dials a port of spec's target. The first write waits until the connection
+// stands.
+func (e *env) open(protocol int, spec *Spec, target netip.AddrPort) (*sock, error) {
+	if spec.Mark != 0 {
+		return e.openMarked(protocol, spec, target)
+	}
 	fd, err := dial(protocol, target)
 	if err != nil {
 		return nil, err
@@ -161,9 +178,16 @@ func (s *sock) addr(of func(fd int) (unix.Sockaddr, error)) net.Addr {
 	return net.TCPAddrFromAddrPort(end)
 }
 
+// Close implements net.Conn.
+func (s *sock) Close() error {
+	if s.unmet != nil && s.phase == connecting {
+		s.unmet()
+	}
+	return s.file.Close()
+}
+
 // The rest of net.Conn.
 func (s *sock) Read(p []byte) (int, error)         { return s.file.Read(p) }
-func (s *sock) Close() error                       { return s.file.Close() }
 func (s *sock) LocalAddr() net.Addr                { return s.addr(unix.Getsockname) }
 func (s *sock) RemoteAddr() net.Addr               { return s.addr(unix.Getpeername) }
 func (s *sock) SetDeadline(t time.Time) error      { return s.file.SetDeadline(t) }

@@ -73,6 +73,8 @@ type Spec struct {
 	Type     Type
 	Protocol string         // of the virtual service: "tcp", "udp", "sctp"; "" for a firewall mark
 	Target   netip.AddrPort // the real server's address, and the port to check; port 0 where the type has none
+	Mark     uint32         // 0: straight to Target; else see Via
+	Via      netip.AddrPort // Target is the virtual service's address, and the kernel takes what bears Mark to this real server
 	Interval time.Duration  // from the start of one check to the start of the next
 	Timeout  time.Duration  // for one whole check
 

@@ -51,6 +51,7 @@ func addressStatus(list []vip.Status) []AddressStatus {
 			State:     string(s.State),
 			Since:     s.Since,
 			Announced: uint64(s.Announced),
+			Repaired:  uint64(s.Repaired),
 			Error:     s.Err,
 		}
 		switch s.State {

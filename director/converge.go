@@ -52,7 +52,7 @@ func (l *loop) converge(ctx context.Context, wanted Wanted, keys []table.Service
 
 	steps := table.Plan(have.State, want, ours)
 	done, failed := table.Execute(ctx, have.State, steps, l.opts.Kernel.Do)
-	l.tell(done, repairs)
+	l.tell(done, repairs, time.Now())
 	l.steps = append(l.steps, done...)
 	l.cutByDeadline(done, have, time.Now())
 	for key := range expect {
@@ -117,9 +117,9 @@ func (l *loop) read(ctx context.Context, want table.State, keys []table.ServiceK
 
 // mayLeave says whether a real server that nobody wants any more may finish its
 // connections. One that is still in the file was taken out by its check, with
-// quiescent = false: nobody answers there.
+// quiescent = false: nobody answers there. Checks have none to finish.
 func (l *loop) mayLeave(p table.Pair) bool {
-	if _, ok := l.pairs[p]; ok || l.cfg.Director.RemovalGrace == 0 {
+	if _, ok := l.pairs[p]; ok || l.cfg.Director.RemovalGrace == 0 || l.cfg.Director.IsCheckMark(p.Service) {
 		return false
 	}
 	deadline, ok := l.leaving[p]
@@ -130,14 +130,17 @@ func (l *loop) mayLeave(p table.Pair) bool {
 	return time.Now().Before(deadline)
 }
 
-// drift tells and counts what the kernel holds otherwise than we left it.
+// repairs begins the reason of a step that puts right what somebody else did.
+const repairs = "repair: "
+
+// drift tells and counts what the kernel holds otherwise than we left it, and
+// returns the reason of each repair.
 func (l *loop) drift(expect, have table.State) map[table.Pair]string {
-	repairs := map[table.Pair]string{}
+	reasons := map[table.Pair]string{}
 	for _, d := range table.Drift(expect, have) {
 		l.kernel.Drifts[string(d.Kind)]++
-		repairs[d.Pair] = "repair: " + string(d.Kind)
-		l.opts.Log.Warn("kernel table was changed by somebody else", "kind", string(d.Kind), "service", d.Pair.Service.String(),
-			"real", realText(d.Pair), "before", d.Before, "after", d.After)
+		reasons[d.Pair] = repairs + string(d.Kind)
+		l.tellDrift(d)
 	}
-	return repairs
+	return reasons
 }

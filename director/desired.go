@@ -75,10 +75,11 @@ func Desired(cfg *config.Config, verdicts Verdicts, adopted map[table.Pair]table
 }
 
 func (s sight) desired(cfg *config.Config) Wanted {
-	want := newWanted(len(cfg.Virtuals))
+	want := newWanted(len(cfg.Virtuals) + len(cfg.CheckServices))
 	for _, v := range cfg.Virtuals {
 		want.add(v, s)
 	}
+	maps.Copy(want.State, cfg.CheckServices) // as they are: nobody's verdict or wish touches them
 	return want
 }
 

@@ -24,6 +24,7 @@ import (
 	"github.com/ipvsd/ipvsd/director/config"
 	"github.com/ipvsd/ipvsd/director/hook"
 	"github.com/ipvsd/ipvsd/director/intent"
+	"github.com/ipvsd/ipvsd/director/journal"
 	"github.com/ipvsd/ipvsd/director/mail"
 	"github.com/ipvsd/ipvsd/director/table"
 )
@@ -94,8 +95,10 @@ type ClusterLook struct {
 type Options struct {
 	Kernel     Kernel
 	Checks     Checks
-	Addresses  Addresses // nil: none are kept
-	Cluster    Cluster   // nil: a single director
+	Addresses  Addresses            // nil: none are kept
+	Cluster    Cluster              // nil: a single director
+	Journal    *journal.Journal     // Director.Run runs it; nil: none is kept
+	Doctor     func() *DoctorStatus // the last of the daemon's own rounds; nil: it makes none
 	Log        *slog.Logger
 	Version    string
 	SysctlRoot string // "": /proc/sys
@@ -109,6 +112,7 @@ type Director struct {
 	pings   chan chan struct{}
 	first   chan struct{} // closed after the first programming, failed steps or not
 	view    atomic.Pointer[view]
+	trial   atomic.Pointer[TrialStatus]
 
 	commands    chan command
 	maintenance *maintenance
@@ -127,6 +131,7 @@ type command func(*loop) (after func())
 type reload struct {
 	cfg *config.Config
 	err error
+	why string // the file was read again
 }
 
 // New returns a director that will start with cfg.
@@ -158,14 +163,18 @@ func New(cfg *config.Config, opts Options) *Director {
 // as the kernel took it: Status tells what it refused.
 func (d *Director) Programmed() <-chan struct{} { return d.first }
 
-// Reload hands a new file to the loop, which changes exactly what differs.
-func (d *Director) Reload(ctx context.Context, cfg *config.Config) {
-	d.hand(ctx, reload{cfg: cfg})
+// Reload hands a new file to the loop, which changes exactly what differs. why is
+// what had the file read again.
+func (d *Director) Reload(ctx context.Context, cfg *config.Config, why string) {
+	d.hand(ctx, reload{cfg: cfg, why: why})
 }
 
+// OnTrial says until when the running file has to be confirmed; nil: it is.
+func (d *Director) OnTrial(t *TrialStatus) { d.trial.Store(t) }
+
 // Refuse records that a new file was refused; the running one stays.
-func (d *Director) Refuse(ctx context.Context, err error) {
-	d.hand(ctx, reload{err: err})
+func (d *Director) Refuse(ctx context.Context, err error, why string) {
+	d.hand(ctx, reload{err: err, why: why})
 }
 
 func (d *Director) hand(ctx context.Context, r reload) {
@@ -220,13 +229,16 @@ func (d *Director) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go d.maintenance.run(ctx) // may hang in a directory for ever, hence not waited for
-	var replication sync.WaitGroup
-	defer replication.Wait()
+	defer d.tellers()()
+	var beside sync.WaitGroup
+	defer beside.Wait()
 	defer cancel() // before that
 	if d.opts.Cluster != nil {
-		replication.Go(func() { d.replicate(ctx) })
+		beside.Go(func() { d.replicate(ctx) })
 	}
-	defer d.tellers()()
+	if d.opts.Journal != nil {
+		beside.Go(func() { d.observe(ctx) })
+	}
 	l := newLoop(d)
 	if err := l.start(ctx); err != nil {
 		return err
@@ -258,7 +270,9 @@ func (d *Director) Run(ctx context.Context) error {
 			continue
 		}
 		l.steps = nil
-		if err := l.round(ctx, full); err != nil {
+		err := l.round(ctx, full)
+		l.chronicle()
+		if err != nil {
 			return err
 		}
 		if after != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/ipvsd/ipvsd/checker"
 	"github.com/ipvsd/ipvsd/director"
 	"github.com/ipvsd/ipvsd/director/config"
+	"github.com/ipvsd/ipvsd/director/journal"
 	"github.com/ipvsd/ipvsd/director/kerneltest"
 	"github.com/ipvsd/ipvsd/director/table"
 )
@@ -102,13 +103,16 @@ type bench struct {
 	d      *director.Director
 	log    strings.Builder
 	stop   func() error
+
+	journal *journal.Journal
 }
 
 func runBench(t *testing.T, kernel *kerneltest.Kernel, cfg *config.Config) *bench {
 	t.Helper()
 	b := &bench{t: t, kernel: kernel, checks: newFakeChecks()}
+	b.journal = journal.New(journal.Options{Dir: cfg.Director.StateDir, Log: slog.New(slog.DiscardHandler)})
 	b.d = director.New(cfg, director.Options{
-		Kernel: kernel, Checks: b.checks, SysctlRoot: t.TempDir(),
+		Kernel: kernel, Checks: b.checks, SysctlRoot: t.TempDir(), Journal: b.journal,
 		Log: slog.New(slog.NewTextHandler(&b.log, nil)),
 	})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -271,7 +275,7 @@ func TestLeavingFinishesItsConnections(t *testing.T) {
 		less := webConfig(true)
 		less.Director.RemovalGrace = time.Minute
 		less.Virtuals[0].Reals = less.Virtuals[0].Reals[:1]
-		b.d.Reload(context.Background(), less)
+		b.d.Reload(context.Background(), less, "SIGHUP")
 		b.want("in the grace", map[string]uint32{"192.168.0.101:80": 3, "192.168.0.102:80": 0})
 		time.Sleep(50 * time.Second)
 		b.want("later in the grace", map[string]uint32{"192.168.0.101:80": 3, "192.168.0.102:80": 0})
@@ -279,10 +283,10 @@ func TestLeavingFinishesItsConnections(t *testing.T) {
 		b.want("after the grace", map[string]uint32{"192.168.0.101:80": 3})
 
 		// The other way out: the last connection ends.
-		b.d.Reload(context.Background(), cfg)
+		b.d.Reload(context.Background(), cfg, "SIGHUP")
 		synctest.Wait()
 		kernel.Count(pair(web2), table.Counters{Active: 1})
-		b.d.Reload(context.Background(), less)
+		b.d.Reload(context.Background(), less, "SIGHUP")
 		b.want("in the second grace", map[string]uint32{"192.168.0.101:80": 3, "192.168.0.102:80": 0})
 		kernel.Count(pair(web2), table.Counters{})
 		time.Sleep(time.Second)
@@ -324,7 +328,7 @@ func TestRefusedReloadChangesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := runBench(t, kerneltest.New(), webConfig(true))
 		before := b.weights()
-		b.d.Refuse(context.Background(), errors.New("ipvsd.toml:3: unknown key"))
+		b.d.Refuse(context.Background(), errors.New("ipvsd.toml:3: unknown key"), "SIGHUP")
 		b.want("after a refused reload", before)
 		s := b.d.Status(context.Background()).Config
 		if s.Error == "" || s.Reloads["refused"] != 1 {

@@ -2,9 +2,13 @@ package director
 
 import (
 	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/ipvsd/ipvsd/director/intent"
+	"github.com/ipvsd/ipvsd/director/journal"
 	"github.com/ipvsd/ipvsd/director/table"
 )
 
@@ -54,14 +58,22 @@ func (l *loop) hold(now time.Time) {
 	before := l.causes
 	l.causes, l.drains.next = causes(l.cfg, l.book, l.maintenance.files(), now)
 	l.holds, l.bookNews = holdsOf(l.causes), false
-	for pair, c := range l.causes {
+	for _, pair := range sortedPairs(l.causes) {
+		c := l.causes[pair]
 		old, was := before[pair]
 		if was && old.state() == c.state() && old.mark == c.mark && old.file == c.file {
 			continue
 		}
-		l.opts.Log.Info("real server is held back", "service", pair.Service.String(), "real", pair.Real.String(), "state", c.state(), "cause", c.String())
+		before := ""
+		if was {
+			before = old.state()
+		}
+		l.happened(slog.LevelInfo, "real server is held back", event{pair: pair, Entry: journal.Entry{
+			Kind: journal.Operator, Before: before, After: c.state(), Cause: c.String(),
+			Text: fmt.Sprintf("%s is %s: %s", l.who(pair), heldText(c.state()), c),
+		}})
 	}
-	for pair := range before {
+	for _, pair := range sortedPairs(before) {
 		if _, still := l.causes[pair]; still {
 			continue
 		}
@@ -71,7 +83,10 @@ func (l *loop) hold(now time.Time) {
 		} else if l.pairs[pair] == "" {
 			why = "it left the file"
 		}
-		l.opts.Log.Info("real server is no longer held back", "service", pair.Service.String(), "real", pair.Real.String(), "cause", why)
+		l.happened(slog.LevelInfo, "real server is no longer held back", event{pair: pair, Entry: journal.Entry{
+			Kind: journal.Operator, Before: before[pair].state(), After: l.verdicts[pair].String(), Cause: why,
+			Text: fmt.Sprintf("%s is no longer held back: %s", l.who(pair), why),
+		}})
 	}
 	for pair := range l.drains.watches {
 		if l.causes[pair].state() != StateDraining {
@@ -88,6 +103,19 @@ func (l *loop) hold(now time.Time) {
 			l.drains.watches[pair] = &drainWatch{}
 		}
 	}
+}
+
+// sortedPairs are the real servers of a map, in an order that stays.
+func sortedPairs(m map[table.Pair]cause) []table.Pair {
+	return slices.SortedFunc(maps.Keys(m), table.Pair.Compare)
+}
+
+// heldText is a state in which a person holds a real server back, in a sentence.
+func heldText(state string) string {
+	if state == StateMaintenance {
+		return "in maintenance"
+	}
+	return state
 }
 
 // decides says whether this director says when a drain is over: who holds the
@@ -129,7 +157,10 @@ func (l *loop) cutByDeadline(done []table.Step, have table.Have, now time.Time) 
 		}
 		d := intent.NewDone(s.Pair(), c.mark.Version, now, have.Reals[s.Pair()].Active)
 		ended = append(ended, intent.Record{Done: &d})
-		l.opts.Log.Warn("the deadline of a drain came", "service", s.Service.ServiceKey.String(), "real", s.Real.Addr.String(), "connections_cut", d.Cut)
+		l.happened(slog.LevelWarn, "the deadline of a drain came", event{pair: s.Pair(), Entry: journal.Entry{
+			Kind: journal.Operator, Before: StateDraining, After: StateDrained, Cause: c.mark.Cause(),
+			Text: fmt.Sprintf("the drain of %s came to its deadline, which cut %s: %s", l.who(s.Pair()), connectionsWord(d.Cut), c.mark.Cause()),
+		}}, "connections_cut", d.Cut)
 	}
 	l.learn(ended)
 }

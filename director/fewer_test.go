@@ -141,7 +141,7 @@ func TestFewerRealsLowersThePriority(t *testing.T) {
 		other := webConfig(true)
 		other.Cluster = cfg.Cluster
 		other.Virtuals[0].Reals = other.Virtuals[0].Reals[:1]
-		d.Reload(ctx, other)
+		d.Reload(ctx, other, "SIGHUP")
 		time.Sleep(5 * time.Second)
 		cluster.want(t, "another file")
 		if st := d.Status(ctx); !st.Active {

@@ -40,9 +40,12 @@ type loop struct {
 	drains    drains
 	notices   notices // what hooks and mail were told
 	pools     pools
+	story     story
 
 	config ConfigStatus
 	kernel KernelStatus
+
+	unsettled bool // a sysctl waits for a route
 }
 
 func newLoop(d *Director) *loop {
@@ -60,6 +63,7 @@ func newLoop(d *Director) *loop {
 		drains:   drains{watches: map[table.Pair]*drainWatch{}},
 		notices:  newNotices(),
 		pools:    newPools(),
+		story:    story{drifted: map[table.Pair]time.Time{}},
 	}
 	// What is published is never changed, the first view included.
 	l.config.Reloads, l.kernel.Drifts = maps.Clone(v.config.Reloads), maps.Clone(v.kernel.Drifts)
@@ -94,6 +98,7 @@ func (l *loop) start(ctx context.Context) error {
 	if err != nil {
 		l.opts.Log.Warn("record of our virtual services unreadable, only the file's are ours", "err", err)
 	}
+	l.tellStart()
 	l.startBook(ctx)
 	l.adopt(have, nil)
 	l.begin()
@@ -102,7 +107,7 @@ func (l *loop) start(ctx context.Context) error {
 
 // begin hands the running file to everything that works by it.
 func (l *loop) begin() {
-	applySysctls(l.opts.SysctlRoot, l.cfg, l.opts.Log)
+	l.unsettled = !applySysctls(l.opts.SysctlRoot, l.cfg, l.opts.Log)
 	l.opts.Checks.Set(watches(l.cfg))
 	if l.opts.Addresses != nil {
 		l.opts.Addresses.Set(l.cfg)
@@ -134,11 +139,10 @@ func (l *loop) take(r reload) {
 	if r.err != nil {
 		l.config.Error = r.err.Error()
 		l.config.Reloads["refused"]++
+		l.tellRefused(r)
 		return
 	}
-	for _, line := range config.Diff(l.cfg, r.cfg) {
-		l.opts.Log.Info("reload", "change", line)
-	}
+	l.tellTaken(r)
 	before := l.pairs
 	l.use(r.cfg)
 	l.setBook(l.book)
@@ -171,6 +175,7 @@ func (l *loop) round(ctx context.Context, full bool) error {
 	var want Wanted
 	var keys []table.ServiceKey
 	if full {
+		l.settle()
 		l.saveBook()
 		l.hold(time.Now())
 		l.lookAtAll()
@@ -191,14 +196,14 @@ func (l *loop) round(ctx context.Context, full bool) error {
 		return err
 	case err != nil:
 		l.backoff = min(max(2*l.backoff, backoffMin), backoffMax)
+		l.tellUnwanted(err)
 		l.kernel.Error = err.Error()
-		l.opts.Log.Error("kernel table is not as wanted", "err", err, "next", l.backoff)
 		if full && !errors.Is(err, errUnread) {
 			l.begun()
 		}
 	case full:
 		if l.backoff > 0 {
-			l.opts.Log.Info("kernel table is as wanted again")
+			l.tellWanted()
 		}
 		l.backoff = 0
 		l.kernel.Error = ""
@@ -221,6 +226,7 @@ func (l *loop) begun() {
 	case <-l.first:
 	default:
 		close(l.first)
+		l.tellProgrammed()
 	}
 }
 
@@ -228,14 +234,16 @@ func (l *loop) begun() {
 // adopted of a real server that has one. It returns who has another than before.
 func (l *loop) hear(states map[checker.ID]checker.State) []table.Pair {
 	var news []table.Pair
+	before := map[table.Pair]checker.State{}
 	for pair, id := range l.pairs {
 		if s := states[id]; s != l.verdicts[pair] {
+			before[pair] = l.verdicts[pair]
 			l.verdicts[pair] = s
 			delete(l.adopted, pair)
 			news = append(news, pair)
 		}
 	}
-	l.tellVerdicts(news)
+	l.tellVerdicts(news, before)
 	return append(news, l.hearAgents(l.opts.Checks.Percents())...)
 }
 
@@ -280,7 +288,8 @@ func (l *loop) pause() time.Duration {
 }
 
 // stop leaves the table as it is, or empties our part of it.
-func (l *loop) stop() error {
+func (l *loop) stop() (err error) {
+	defer func() { l.tellStopped(err) }()
 	if !l.cfg.Director.CleanStop {
 		return nil
 	}
@@ -293,6 +302,9 @@ func (l *loop) stop() error {
 	steps := table.Plan(have.State, table.State{}, l.record.has)
 	done, failed := table.Execute(ctx, have.State, steps, l.opts.Kernel.Do)
 	l.opts.Log.Info("clean stop", "steps", len(done), "failed", len(failed))
+	for _, s := range done {
+		l.took(s, "clean stop", time.Now())
+	}
 	if len(failed) > 0 {
 		return fmt.Errorf("clean stop: %s", failureText(failed))
 	}

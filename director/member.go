@@ -22,6 +22,7 @@ import (
 	"github.com/ipvsd/ipvsd/director/hook"
 	"github.com/ipvsd/ipvsd/director/ipvs/handover"
 	"github.com/ipvsd/ipvsd/director/ipvs/syncd"
+	"github.com/ipvsd/ipvsd/director/journal"
 )
 
 // Member is this director's part in a cluster: the election that decides over
@@ -40,14 +41,17 @@ type Member struct {
 	young *handover.Keeper // connections too young for sync
 	hooks *hook.Queue      // [cluster.hooks]
 
+	journal *journal.Journal
+
 	intents atomic.Pointer[func(context.Context, []byte) []byte] // of Serve
 	asking  sync.Map                                             // director's name -> chan struct{}, see Ask
 }
 
 // NewMember makes the member that the file describes. It reads the key file; of
-// the kernel it only reads connection counts.
-func NewMember(cfg *config.Config, kernel Kernel, log *slog.Logger) (*Member, error) {
-	m := &Member{log: log, sync: syncd.New(syncd.Options{Log: log}), young: handover.New(handover.Options{Log: log}), hooks: hook.New(log)}
+// the kernel it only reads connection counts. What happens in the cluster goes
+// into the journal, which may be nil.
+func NewMember(cfg *config.Config, kernel Kernel, j *journal.Journal, log *slog.Logger) (*Member, error) {
+	m := &Member{log: log, journal: j, sync: syncd.New(syncd.Options{Log: log}), young: handover.New(handover.Options{Log: log}), hooks: hook.New(log)}
 	m.cfg.Store(cfg)
 	m.faults.Store(new([]core.Fault))
 	m.records.read = kernel.Read
@@ -61,6 +65,7 @@ func NewMember(cfg *config.Config, kernel Kernel, log *slog.Logger) (*Member, er
 	o.Log = log
 	o.Hook = func(e cluster.Event) { // those of the file of now
 		m.hooks.Put(roleHook(m.cfg.Load().Cluster, cfg.Cluster.Name, e))
+		m.journal.Put(roleEntry(cfg.Cluster.Name, e))
 	}
 	o.Moved = m.moved
 	if m.node, err = cluster.New(o); err != nil {
@@ -182,10 +187,12 @@ func (m *Member) Stop(ctx context.Context) error { return m.node.Stop(ctx) }
 // and says how that ended.
 func (m *Member) Failover(ctx context.Context, group, to string) (FailoverAnswer, error) {
 	a, err := m.node.Failover(ctx, group, to)
+	answer := FailoverAnswer{OK: a.OK, Reason: a.Reason.String(), Holder: a.Reason.Node, Nobody: a.Nobody.Seconds()}
+	m.journal.Put(failoverAsked(group, to, answer, err))
 	if err != nil {
 		return FailoverAnswer{}, err
 	}
-	return FailoverAnswer{OK: a.OK, Reason: a.Reason.String(), Holder: a.Reason.Node, Nobody: a.Nobody.Seconds()}, nil
+	return answer, nil
 }
 
 // Rotate changes the key of all directors. anew gives up a rotation that wasn't

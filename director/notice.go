@@ -60,13 +60,16 @@ func upWord(up bool) string {
 	return checker.Down.String()
 }
 
-// tellers runs hooks and sends mail until the function that it returns is
-// called: after the loop, so that the stop is told, too.
+// tellers runs hooks, sends mail and writes the journal until the function that
+// it returns is called: after the loop, so that the stop is told, too.
 func (d *Director) tellers() (end func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var all sync.WaitGroup
 	all.Go(func() { _ = d.hooks.Run(ctx) })
 	all.Go(func() { _ = d.post.Run(ctx) })
+	if d.opts.Journal != nil {
+		all.Go(func() { _ = d.opts.Journal.Run(ctx) })
+	}
 	return func() { cancel(); all.Wait() }
 }
 
@@ -141,6 +144,9 @@ func (l *loop) tellOutside(news []table.Pair, all bool) {
 		key := n.virtual.Service.ServiceKey
 		if _, ok := sums[key]; !ok {
 			sums[key] = l.summary(n.virtual)
+		}
+		if !n.real.IsValid() {
+			l.tellVirtual(n, sums[key])
 		}
 		l.hooks.Put(l.hookCall(n, sums[key]))
 		changes = append(changes, l.mailChange(n, sums[key]))

@@ -89,7 +89,7 @@ func TestNotices(t *testing.T) {
 		more.Hash = "h2"
 		more.Virtuals = slices.Clone(cfg.Virtuals)
 		more.Virtuals[0].Hooks.RealUp = ""
-		b.d.Reload(context.Background(), &more)
+		b.d.Reload(context.Background(), &more, "SIGHUP")
 		want("a reload", []string{"FILE", "HASH"}, "reload FILE=/etc/ipvsd/ipvsd.toml HASH=h2")
 		b.checks.say(pair(web2), checker.Up, "status 200")
 		want("without a program", nil)

@@ -153,7 +153,7 @@ func TestDrainDeadline(t *testing.T) {
 		time.Sleep(time.Minute)
 		b = drained(t, kernel, cfg)
 		b.want("restarted", map[string]uint32{real1: 0, real2: 5})
-		b.d.Reload(context.Background(), cfg)
+		b.d.Reload(context.Background(), cfg, "SIGHUP")
 		time.Sleep(4*time.Minute - time.Second)
 		b.want("a second before the deadline", map[string]uint32{real1: 0, real2: 5})
 		time.Sleep(1010 * time.Millisecond)
@@ -238,7 +238,7 @@ func TestLeavesTheFile(t *testing.T) {
 		less := webConfig(true)
 		less.Director.StateDir = cfg.Director.StateDir
 		less.Virtuals[0].Reals = less.Virtuals[0].Reals[:1]
-		b.d.Reload(context.Background(), less)
+		b.d.Reload(context.Background(), less, "SIGHUP")
 		synctest.Wait()
 		if !strings.Contains(b.log.String(), `msg="operator's wish is over: the real server left the file"`) {
 			t.Errorf("not told:\n%s", b.log.String())

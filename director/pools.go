@@ -2,17 +2,19 @@ package director
 
 import (
 	"cmp"
-	"context"
+	"fmt"
 	"log/slog"
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/ipvsd/ipvsd/checker"
 	"github.com/ipvsd/ipvsd/director/config"
+	"github.com/ipvsd/ipvsd/director/journal"
 	"github.com/ipvsd/ipvsd/director/pool"
 	"github.com/ipvsd/ipvsd/director/table"
 )
@@ -99,17 +101,20 @@ func (l *loop) look(v config.Virtual, s sight) {
 		l.pools.next = next
 	}
 	for _, e := range events {
-		level, attrs := slog.LevelInfo, []any{"service", key.String(), "reason", e.Why}
+		level := slog.LevelInfo
 		switch {
 		case e.Alarm && !e.Real.IsValid():
 			level = slog.LevelError
 		case e.Alarm:
 			level = slog.LevelWarn
 		}
+		about := event{pair: table.Pair{Service: key, Real: e.Real}, Entry: journal.Entry{Kind: journal.Virtual, Cause: e.Why}}
+		about.Text = fmt.Sprintf("%s: %s: %s", l.who(about.pair), e.Text, e.Why)
 		if e.Real.IsValid() {
-			attrs = append(attrs, "real", e.Real.String())
+			about.Kind = journal.Weight
+			about.Text = fmt.Sprintf("%s %s: %s", l.who(about.pair), strings.TrimPrefix(e.Text, "real server "), e.Why)
 		}
-		l.opts.Log.Log(context.Background(), level, e.Text, attrs...)
+		l.happened(level, e.Text, about)
 	}
 }
 
@@ -168,6 +173,9 @@ func note(out *VirtualStatus, v config.Virtual, d pool.Decision) {
 	for i := range min(len(v.Reals), len(d.Shares)) {
 		rs, sh := &out.Reals[i], d.Shares[i]
 		rs.WeightReason, rs.Passing, rs.Damped = sh.Why, sh.Passing, sh.Damped
+		if until := sh.Until; !until.IsZero() {
+			rs.WeightUntil = &until
+		}
 	}
 	for i := len(v.Reals); i < len(out.Reals); i++ {
 		if rs := &out.Reals[i]; rs.State == StateFallback {

@@ -56,7 +56,7 @@ func TestSlowStartInSteps(t *testing.T) {
 
 		more := poolConfig(cfg.Virtuals[0].Pool)
 		more.Virtuals[0].Reals[1].Weight = 6
-		b.d.Reload(context.Background(), more)
+		b.d.Reload(context.Background(), more, "SIGHUP")
 		b.want("reload", map[string]uint32{"192.168.0.101:80": 41, "192.168.0.102:80": 204})
 		planned := director.Preview(more, have(t, kernel), director.VerdictsOf(b.d.Status(context.Background()), more), nil, nil)
 		if len(planned) > 0 {
@@ -105,7 +105,7 @@ func TestFailOpenKeepsTheKernel(t *testing.T) {
 		if !strings.Contains(b.log.String(), `level=ERROR msg="fail_open keeps real servers in that fail" service=192.168.0.105:80/tcp reason="2 of 2 failed within 10s`) {
 			t.Errorf("no alarm in the log:\n%s", b.log.String())
 		}
-		b.d.Reload(context.Background(), poolConfig(cfg.Virtuals[0].Pool))
+		b.d.Reload(context.Background(), poolConfig(cfg.Virtuals[0].Pool), "SIGHUP")
 		b.want("a reload", good)
 
 		// The checks' new reason is seen though the verdict stays.
@@ -133,7 +133,7 @@ func TestDampingSurvivesAReload(t *testing.T) {
 		}
 		out := map[string]uint32{"192.168.0.101:80": 0, "192.168.0.102:80": 5}
 		b.want("three falls", out)
-		b.d.Reload(context.Background(), poolConfig(cfg.Virtuals[0].Pool))
+		b.d.Reload(context.Background(), poolConfig(cfg.Virtuals[0].Pool), "SIGHUP")
 		b.want("a reload", out)
 		if r := b.virtual().Reals[0]; !r.Damped || r.State != director.StateUp || !strings.HasPrefix(r.WeightReason, "flapping: more than 2 falls within 1m0s") {
 			t.Errorf("status: %+v", r)
@@ -184,7 +184,7 @@ func TestTiersAndMinUp(t *testing.T) {
 			t.Errorf("the log:\n%s", b.log.String())
 		}
 
-		b.d.Reload(context.Background(), poolConfig(pool.Policy{MinUp: 2}))
+		b.d.Reload(context.Background(), poolConfig(pool.Policy{MinUp: 2}), "SIGHUP")
 		b.want("both", map[string]uint32{"192.168.0.101:80": 3, "192.168.0.102:80": 5})
 		b.checks.say(pair(web1), checker.Down, "status 503")
 		b.want("too few", map[string]uint32{"192.168.0.101:80": 0, "192.168.0.102:80": 0, "127.0.0.1:80": 1})

@@ -38,7 +38,7 @@ func Preview(cfg *config.Config, have table.Have, verdicts Verdicts, holds Holds
 	}
 	ours := func(k table.ServiceKey) bool { return mine[k] }
 	want, retained := Retain(Desired(cfg, verdicts, adopted, holds), have, ours, func(p table.Pair) bool {
-		return !inFile[p] && cfg.Director.RemovalGrace > 0
+		return !inFile[p] && cfg.Director.RemovalGrace > 0 && !cfg.Director.IsCheckMark(p.Service)
 	})
 
 	var out []Planned

@@ -26,14 +26,21 @@ type Sysctl struct {
 	Reason string
 }
 
-// Name is the setting's name as sysctl(8) writes it.
-func (s Sysctl) Name() string { return strings.ReplaceAll(s.Path, "/", ".") }
+// Name is the setting's name as sysctl(8) takes it: where an interface has a
+// dot in its name (eth0.7), with slashes.
+func (s Sysctl) Name() string {
+	if strings.Contains(s.Path, ".") {
+		return s.Path
+	}
+	return strings.ReplaceAll(s.Path, "/", ".")
+}
 
 // Host is what decides over sysctls besides the file.
 type Host struct {
 	KernelMajor, KernelMinor int
 	Conntrack                bool     // net.ipv4.vs.conntrack
 	RouterAdverts            []string // interfaces that configure themselves by IPv6 router advertisements
+	Answers                  []AnswerLink
 }
 
 // Sysctls lists what the features of the file need, in the order in which to
@@ -72,6 +79,9 @@ func Sysctls(cfg *config.Config, host Host) []Sysctl {
 	} else {
 		add("net/ipv4/vs/conn_reuse_mode", "1", "a reused client port is balanced anew and not pinned to a quiescent real server")
 	}
+	for _, a := range host.Answers {
+		out = append(out, a.sysctls()...)
+	}
 	if c := cfg.Cluster; c != nil && c.Sync.Enabled {
 		services := make([]table.Service, 0, len(cfg.Virtuals))
 		for _, v := range cfg.Virtuals {
@@ -85,10 +95,18 @@ func Sysctls(cfg *config.Config, host Host) []Sysctl {
 }
 
 // applySysctls sets what Sysctls lists, or only tells where manage is false.
-// A setting that can't be made is told and never stops the start: traffic flows
-// without it.
-func applySysctls(root string, cfg *config.Config, log *slog.Logger) {
-	for _, s := range Sysctls(cfg, readHost(root)) {
+// It isn't settled where a route has to come first: see settle.
+func applySysctls(root string, cfg *config.Config, log *slog.Logger) (settled bool) {
+	host := ReadHost(root)
+	host.Answers, settled = ReadAnswerLinks(root, cfg)
+	setSysctls(root, Sysctls(cfg, host), cfg.Sysctl.Manage, log)
+	return settled
+}
+
+// setSysctls sets, or only tells. A setting that can't be made is told and never
+// stops the start: traffic flows without it.
+func setSysctls(root string, list []Sysctl, manage bool, log *slog.Logger) {
+	for _, s := range list {
 		path := filepath.Join(root, s.Path)
 		old, err := readSysctl(path)
 		attrs := []any{"key", s.Name(), "old", old, "new", s.Value, "reason", s.Reason}
@@ -98,7 +116,7 @@ func applySysctls(root string, cfg *config.Config, log *slog.Logger) {
 		case err != nil:
 			log.Warn("sysctl unreadable", append(attrs, "err", err)...)
 		case old == s.Value:
-		case !cfg.Sysctl.Manage:
+		case !manage:
 			log.Warn("sysctl left alone, [sysctl] manage is false", attrs...)
 		default:
 			if err := os.WriteFile(path, []byte(s.Value), 0); err != nil {
@@ -116,7 +134,9 @@ func readSysctl(path string) (string, error) {
 	return strings.Join(strings.Fields(string(b)), " "), err
 }
 
-func readHost(root string) Host {
+// ReadHost reads what decides over sysctls; root is /proc/sys. What can't be
+// read has its zero value.
+func ReadHost(root string) Host {
 	var h Host
 	var uts unix.Utsname
 	if unix.Uname(&uts) == nil {

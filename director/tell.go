@@ -7,46 +7,70 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ipvsd/ipvsd/checker"
+	"github.com/ipvsd/ipvsd/director/journal"
 	"github.com/ipvsd/ipvsd/director/table"
 )
 
 // tellAll is up to how many steps of one round the log names each by itself.
 const tellAll = 200
 
-// tellVerdicts logs which real servers are up or down now, and why.
-func (l *loop) tellVerdicts(news []table.Pair) {
+// tellVerdicts tells which real servers are up or down now, and why.
+func (l *loop) tellVerdicts(news []table.Pair, before map[table.Pair]checker.State) {
 	if len(news) > tellAll {
-		l.opts.Log.Info("real servers have new verdicts", "count", len(news))
+		l.tellMany(news)
 		return
 	}
 	slices.SortFunc(news, table.Pair.Compare)
 	for _, pair := range news {
 		status, _ := l.opts.Checks.Status(l.pairs[pair])
+		state := l.verdicts[pair]
 		level := slog.LevelInfo
-		if status.State == checker.Down {
+		if state == checker.Down {
 			level = slog.LevelWarn
 		}
-		l.opts.Log.Log(context.Background(), level, "real server is "+status.State.String(),
-			"service", pair.Service.String(), "real", pair.Real.String(), "reason", status.Last.Reason)
+		e := event{pair: pair, Entry: journal.Entry{
+			Kind: journal.Verdict, Time: status.Since, Before: before[pair].String(), After: state.String(), Cause: status.Last.Reason,
+			Text: fmt.Sprintf("%s is %s: %s", l.who(pair), state, status.Last.Reason),
+		}}
+		if e.Checks = max(status.Streak, -status.Streak); e.Checks > 1 {
+			e.Text += fmt.Sprintf(", in %d checks in a row", e.Checks)
+		}
+		l.happened(level, "real server is "+state.String(), e)
 	}
 }
 
-// tell logs what was done to the kernel and why.
-func (l *loop) tell(done []table.Step, repairs map[table.Pair]string) {
-	level := slog.LevelInfo
+// tellMany tells of more new verdicts than anybody reads one by one.
+func (l *loop) tellMany(news []table.Pair) {
+	var sum [checker.Down + 1]int
+	for _, pair := range news {
+		sum[l.verdicts[pair]]++
+	}
+	l.happened(slog.LevelInfo, "real servers have new verdicts", event{whole: true, Entry: journal.Entry{
+		Kind: journal.Verdict,
+		Text: fmt.Sprintf("%d real servers have new verdicts: %d up, %d down", len(news), sum[checker.Up], sum[checker.Down]),
+	}}, "count", len(news))
+}
+
+// tell tells what was done to the kernel, when, and why.
+func (l *loop) tell(done []table.Step, repairs map[table.Pair]string, at time.Time) {
 	if len(done) > tellAll {
-		level = slog.LevelDebug
 		l.opts.Log.Info("kernel steps", "count", len(done), "first", done[0].String())
 	}
 	for _, s := range done {
-		level := level
-		if l.rises(s) {
+		if len(done) > tellAll && !l.opts.Log.Enabled(context.Background(), slog.LevelDebug) {
+			l.took(s, "", at) // reasons of so many aren't worth their time
+			continue
+		}
+		level, reason := slog.LevelInfo, l.reason(s, repairs)
+		if len(done) > tellAll || l.rises(s) {
 			level = slog.LevelDebug
 		}
+		l.took(s, reason, at)
 		if l.opts.Log.Enabled(context.Background(), level) {
-			l.opts.Log.Log(context.Background(), level, "kernel step", "step", s.String(), "reason", l.reason(s, repairs))
+			l.opts.Log.Log(context.Background(), level, "kernel step", "step", s.String(), "reason", reason)
 		}
 	}
 }
@@ -64,6 +88,9 @@ func (l *loop) reason(s table.Step, repairs map[table.Pair]string) string {
 	pair := s.Pair()
 	if why, ok := repairs[pair]; ok {
 		return why
+	}
+	if _, ok := l.cfg.CheckServices[pair.Service]; ok && s.Op != table.DeleteReal {
+		return "carries a check with path vip"
 	}
 	switch s.Op {
 	case table.AddService, table.EditService:
@@ -109,11 +136,4 @@ func failureText(failed []table.Failure) string {
 		texts = append(texts, fmt.Sprintf("%s: %v", f.Step, f.Err))
 	}
 	return strings.Join(texts, "; ")
-}
-
-func realText(p table.Pair) string {
-	if !p.Real.IsValid() {
-		return ""
-	}
-	return p.Real.String()
 }

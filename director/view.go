@@ -75,9 +75,11 @@ func (d *Director) Status(ctx context.Context) Status {
 		Config:  v.config,
 		Kernel:  v.kernel,
 	}
+	s.Config.Trial = d.trial.Load()
 	if err != nil {
 		s.Kernel.ReadError = err.Error()
 	}
+	s.Virtuals = make([]VirtualStatus, 0, len(v.cfg.Virtuals))
 	for _, virtual := range v.cfg.Virtuals {
 		s.Virtuals = append(s.Virtuals, virtualStatus(virtual, have, checks, v.causes))
 		note(&s.Virtuals[len(s.Virtuals)-1], virtual, v.notes[virtual.Service.ServiceKey])
@@ -88,6 +90,9 @@ func (d *Director) Status(ctx context.Context) Status {
 		s.Active, s.Addresses, s.Cluster = look.Active, look.Addresses, look.Cluster
 	case d.opts.Addresses != nil:
 		s.Addresses = d.opts.Addresses.Status()
+	}
+	if d.opts.Doctor != nil {
+		s.Doctor = d.opts.Doctor()
 	}
 	return s
 }
@@ -102,6 +107,7 @@ func virtualStatus(v config.Virtual, have table.Have, checks map[checker.ID]chec
 		Counters:  traffic(have.Services[key]),
 	}
 	held := have.State[key].Reals
+	out.Reals = make([]RealStatus, 0, max(len(v.Reals), len(held)))
 	configured := map[table.Pair]bool{}
 	for _, r := range v.Reals {
 		pair := table.Pair{Service: key, Real: r.Addr}
@@ -149,7 +155,16 @@ func realStatus(r config.Real, held table.Real, c table.Counters, status checker
 			Bad:         status.Bad,
 			Last:        checkResult(status.Last),
 			LastFailure: checkResult(status.LastFailure),
+			Void:        status.Void,
+			Streak:      status.Streak,
+			Rise:        max(r.Rise, 1),
+			Fall:        max(r.Fall, 1),
+			Interval:    r.Check.Interval.Seconds(),
+			Overdue:     overdue(r.Check, status.Last, time.Now()),
 		},
+	}
+	if until := status.CertUntil; !until.IsZero() {
+		rs.Check.CertUntil = &until
 	}
 	switch {
 	case status.State == checker.Up:
@@ -201,6 +216,16 @@ func traffic(c table.Counters) Traffic {
 		PacketsIn:   c.PacketsIn, PacketsOut: c.PacketsOut,
 		BytesIn: c.BytesIn, BytesOut: c.BytesOut,
 	}
+}
+
+// overdue reports whether a check should have ended again since last began: one
+// that takes all of its time misses its turns meanwhile, so the next may begin an
+// interval after its end and take as long. Some seconds more are ours for a busy
+// machine.
+func overdue(spec checker.Spec, last checker.Result, now time.Time) bool {
+	const grace = 5 * time.Second
+	return !last.Start.IsZero() && spec.Type != checker.On && spec.Type != checker.Off &&
+		now.Sub(last.Start) > spec.Interval+2*spec.Timeout+grace
 }
 
 func checkResult(r checker.Result) *CheckResult {

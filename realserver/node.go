@@ -91,12 +91,14 @@ func (n *Node) files(have State, rec Record) []File {
 	want := Want(rec.Goal).Resolve(have)
 	p := persistence{
 		scheme:     rec.Persist,
-		goal:       rec.Goal,
 		addrs:      want.Addrs,
 		settings:   persistedSettings(settings(have, want), rec),
 		links:      make(map[string]string),
 		executable: n.Executable,
 		record:     n.RecordFile,
+	}
+	if !slices.Contains(rec.Files, unitFile) { // which stands before the package's
+		p.packaged = packagedUnit(n.Root)
 	}
 	for i, a := range p.addrs {
 		// An address of ours that is gone, after a reboot say, keeps its label.
@@ -155,6 +157,9 @@ func (n *Node) write(f File) error {
 		return writeAtomic(full, []byte(f.Content), 0o644)
 	}
 	if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
+		return err
+	}
+	if err := os.Remove(full); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	return os.Symlink(f.Target, full)
@@ -329,7 +334,7 @@ func (n *Node) checkFiles(have State, rec Record, r *Report) error {
 			r.Missing = append(r.Missing, Finding{
 				What: Step{Op: OpWrite, File: f}.lacking(),
 				Why:  "the next boot does not come up as this node is now",
-				Cure: "ipvsd realserver setup --persist",
+				Cure: "ipvsd realserver setup --persist", Repair: true,
 			})
 		}
 	}

@@ -204,8 +204,13 @@ it comes back after a reboot through a systemd unit: neither systemd-networkd no
 	if err != nil || out != want {
 		t.Errorf("got %v\n%swant\n%s", err, out, want)
 	}
-	if out, err = h.setup(t, Options{VIPs: []string{"192.168.0.107"}}); err != nil || !strings.Contains(out, "wrote "+unitFile) {
+	if out, err = h.setup(t, Options{VIPs: []string{"192.168.0.107"}}); err != nil || strings.Contains(out, "--persist") {
 		t.Errorf("a later VIP is not persisted: %v\n%s", err, out)
+	}
+	// The boot: the unit runs setup without arguments.
+	h.kernel.state.Addrs = slices.DeleteFunc(h.kernel.state.Addrs, func(a Addr) bool { return a.Link == "lo" && a.Label != "lo" && a.Label != "lo:0" })
+	if _, err = h.setup(t, Options{}); err != nil || !h.kernel.state.has(lo("192.168.0.107/32", "")) || !h.kernel.state.has(lo("192.168.0.105/32", "")) {
+		t.Errorf("setup from the record: %v, %v", err, h.kernel.state.Addrs)
 	}
 	if err := h.Teardown(); err != nil {
 		t.Fatal(err)

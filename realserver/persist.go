@@ -25,8 +25,9 @@ const (
 	sysctlFile   = "/etc/sysctl.d/90-ipvsd-realserver.conf"
 	modulesFile  = "/etc/modules-load.d/ipvsd-realserver.conf"
 	ifupdownFile = "/etc/network/interfaces.d/ipvsd"
-	unitFile     = "/etc/systemd/system/ipvsd-realserver.service"
-	unitEnabled  = "/etc/systemd/system/multi-user.target.wants/ipvsd-realserver.service"
+	unitFile     = "/etc/systemd/system/" + unitName
+	unitEnabled  = "/etc/systemd/system/multi-user.target.wants/" + unitName
+	unitName     = "ipvsd-realserver.service"
 )
 
 // File is a file that persistence needs; with Target it is a symbolic link.
@@ -37,12 +38,12 @@ type File struct {
 // persistence is everything the files are made of.
 type persistence struct {
 	scheme     string
-	goal       Goal
 	addrs      []Addr // all wanted ones, resolved
 	settings   []Setting
 	links      map[string]string // networkd: the file for each link
-	executable string            // unit: what to run,
-	record     string            // with which record
+	packaged   string            // unit: the one that the Debian package brought; "": we write it,
+	executable string            // with what to run
+	record     string            // and with which record
 }
 
 // Detect tells what runs the network of the node with the given root folder,
@@ -126,6 +127,9 @@ func (p persistence) files() []File {
 	case Ifupdown:
 		list = append(list, File{Path: ifupdownFile, Content: p.interfaces()})
 	case Unit:
+		if p.packaged != "" {
+			return append(list, File{Path: unitEnabled, Target: p.packaged})
+		}
 		list = append(list,
 			File{Path: unitFile, Content: p.unit()},
 			File{Path: unitEnabled, Target: unitFile})
@@ -219,7 +223,7 @@ func pending(root string, want []File, rec Record) ([]Step, error) {
 }
 
 func (f File) ours() bool {
-	return strings.HasPrefix(f.Content, header) || f.Target == unitFile
+	return strings.HasPrefix(f.Content, header) || path.Base(f.Target) == unitName
 }
 
 // readFile returns nil for a file that does not exist.

@@ -65,6 +65,7 @@ func TestFiles(t *testing.T) {
 		{"unit-dr", unitNode, dr},
 		{"unit-tun", unitNode, tun},
 		{"unit-nat", unitNode, nat},
+		{"unit-packaged", append([]string{"/lib/systemd/system/ipvsd-realserver.service"}, unitNode...), dr},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := newHost(t, c.files...)
@@ -124,5 +125,21 @@ func TestOverridden(t *testing.T) {
 	r, err := h.Status(Goal{})
 	if err != nil || len(r.Missing) != 1 || r.Missing[0].What != "/etc/sysctl.d/99-sysctl.conf sets net.ipv4.conf.all.arp_ignore to 0" {
 		t.Errorf("%v, missing %v", err, r.Missing)
+	}
+}
+
+// TestForeignRecord: root acts on the record, and the director's user can write
+// to its folder.
+func TestForeignRecord(t *testing.T) {
+	for _, key := range []string{"kernel/core_pattern", "net/../kernel/core_pattern", "../../etc/passwd"} {
+		h := newHost(t, unitNode...)
+		h.put(t, RecordFile+`={"version":1,"sysctls":[{"key":"`+key+`","before":"x","set":"y"}]}`)
+		before := h.everything(t)
+		if err := h.Teardown(); err == nil || !strings.Contains(err.Error(), "no setting of the network") {
+			t.Errorf("teardown with %s: %v", key, err)
+		}
+		if diff := cmp.Diff(before, h.everything(t)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", key, diff)
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // Record is what teardown goes back to. It lists intentions: it is on disk
@@ -93,6 +94,13 @@ func loadRecord(path string) (Record, error) {
 	if r.Version != recordVersion {
 		return Record{}, fmt.Errorf("read the record %s: its version is %d, this ipvsd knows %d: "+
 			"use the ipvsd that wrote it", path, r.Version, recordVersion)
+	}
+	// Root acts on this file, and the director's user owns its folder.
+	for _, s := range r.Sysctls {
+		if !strings.HasPrefix(filepath.Clean(string(s.Key)), "net/") {
+			return Record{}, fmt.Errorf("read the record %s: %q is no setting of the network: "+
+				"repair it, or delete it and undo by hand", path, s.Key)
+		}
 	}
 	return r, nil
 }

@@ -1,6 +1,7 @@
 package realserver
 
 import (
+	_ "embed" // the unit
 	"fmt"
 	"os"
 	"path"
@@ -123,36 +124,29 @@ func (p persistence) interfaces() string {
 	return b.String()
 }
 
-// unit runs setup at boot: after the sysctls of the files, before the network
-// is called up and so before servers that bind to the VIP.
-func (p persistence) unit() string {
-	var b strings.Builder
-	b.WriteString(header)
-	b.WriteString(`[Unit]
-Description=Addresses of an IPVS real server
-Documentation=man:ipvsd(8)
-Wants=network-pre.target
-After=network-pre.target systemd-sysctl.service systemd-modules-load.service
-Before=network.target
-
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-`)
-	for _, m := range []Method{DR, TUN} {
-		var words []string
-		for _, vip := range p.goal.VIPs {
-			if vip.Method == m {
-				words = append(words, "--vip "+vip.Addr.String())
-			}
-		}
-		if len(words) > 0 {
-			if p.record != RecordFile {
-				words = append(words, "--record "+p.record)
-			}
-			fmt.Fprintf(&b, "ExecStart=%s realserver setup --method %s %s\n", p.executable, m, strings.Join(words, " "))
+// packagedUnit is where the Debian package put the unit, as systemctl enable
+// would link to it; "" where it didn't.
+func packagedUnit(root string) string {
+	for _, dir := range []string{"/lib/systemd/system/", "/usr/lib/systemd/system/"} {
+		if exists(root, dir+unitName) {
+			return dir + unitName
 		}
 	}
-	b.WriteString("\n[Install]\nWantedBy=multi-user.target\n")
-	return b.String()
+	return ""
+}
+
+// packagedText is the unit of the Debian package. It runs setup at boot, which
+// finds in the record what it was told.
+//
+//go:embed ipvsd-realserver.service
+var packagedText string
+
+// unit is the same for a node without the package.
+func (p persistence) unit() string {
+	setup := p.executable + " realserver setup"
+	if p.record != RecordFile {
+		setup += " --record " + p.record
+	}
+	return header + strings.NewReplacer("/usr/bin/ipvsd realserver setup", setup, RecordFile, p.record,
+		path.Dir(RecordFile), path.Dir(p.record)).Replace(packagedText)
 }

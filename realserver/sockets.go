@@ -25,6 +25,13 @@ type Socket struct {
 	Addr     netip.AddrPort `json:"address"`
 }
 
+// Listener is a Socket with the number of its inode, by which /proc/PID/fd
+// names it.
+type Listener struct {
+	Socket
+	Inode uint64
+}
+
 // String is protocol and address: tcp 0.0.0.0:80.
 func (s Socket) String() string { return s.Protocol + " " + s.Addr.String() }
 
@@ -39,12 +46,14 @@ func Sockets() ([]Socket, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read sockets: %v", err)
 		}
-		found, err := parseSockets(f, strings.TrimSuffix(name, "6"))
+		found, err := ParseListeners(f, strings.TrimSuffix(name, "6"))
 		_ = f.Close()
 		if err != nil {
 			return nil, fmt.Errorf("read sockets: %s: %v", name, err)
 		}
-		list = append(list, found...)
+		for _, l := range found {
+			list = append(list, l.Socket)
+		}
 	}
 	slices.SortFunc(list, func(a, b Socket) int {
 		return cmp.Or(cmp.Compare(a.Protocol, b.Protocol), a.Addr.Compare(b.Addr))
@@ -52,11 +61,11 @@ func Sockets() ([]Socket, error) {
 	return slices.Compact(list), nil
 }
 
-// parseSockets reads the tables of proc_net_tcp.rst: addresses are words of 32
-// bits, each in the byte order of the host.
-func parseSockets(r io.Reader, protocol string) ([]Socket, error) {
+// ParseListeners reads the tables of proc_net_tcp.rst, /proc/net/tcp and its
+// like: addresses are words of 32 bits, each in the byte order of the host.
+func ParseListeners(r io.Reader, protocol string) ([]Listener, error) {
 	waiting := map[string]string{"tcp": "0A", "udp": "07"}[protocol]
-	var list []Socket
+	var list []Listener
 	lines := bufio.NewScanner(r)
 	for lines.Scan() {
 		words := strings.Fields(lines.Text())
@@ -67,7 +76,11 @@ func parseSockets(r io.Reader, protocol string) ([]Socket, error) {
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, Socket{protocol, addr})
+		l := Listener{Socket: Socket{protocol, addr}}
+		if len(words) > 9 {
+			l.Inode, _ = strconv.ParseUint(words[9], 10, 64) // 0 is no socket's
+		}
+		list = append(list, l)
 	}
 	return list, lines.Err()
 }

@@ -69,11 +69,22 @@ TCP  broken
 	}
 }
 
+func TestParseListeners(t *testing.T) {
+	got, err := ParseListeners(strings.NewReader(`  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 00000000:0050 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1 0000000000000000 100 0 0 10 0
+   1: 00000000:0051 00000000:0000 01 00000000:00000000 00:00000000 00000000     0        0 4712 1 0000000000000000 100 0 0 10 0
+`), "tcp")
+	want := []Listener{{Socket: Socket{"tcp", netip.MustParseAddrPort("0.0.0.0:80")}, Inode: 4711}}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("got %v, %v; want %v", got, err, want)
+	}
+}
+
 func FuzzParseSockets(f *testing.F) {
 	f.Add("  sl  local_address rem_address   st\n   0: 0100007F:0CEA 00000000:0000 0A 00000000:00000000\n")
 	f.Add("   0: 00000000000000000000000001000000:0050 0:0 0A\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		list, err := parseSockets(strings.NewReader(text), "tcp")
+		list, err := ParseListeners(strings.NewReader(text), "tcp")
 		for _, s := range list {
 			if err == nil && !s.Addr.IsValid() {
 				t.Errorf("invalid address of %q", text)

@@ -12,6 +12,8 @@ type Finding struct {
 	What string `json:"what"`
 	Why  string `json:"why,omitempty"`
 	Cure string `json:"cure,omitempty"`
+
+	Repair bool `json:"-"` // a setup without arguments mends it
 }
 
 // Report is what `status` says; encoded, it is `status --json`.
@@ -67,7 +69,7 @@ func Check(have State, goal Goal, sockets []Socket) Report {
 		if s.Op == OpAdd && wrong[s.Addr.Prefix.Addr()] {
 			continue
 		}
-		r.Missing = append(r.Missing, Finding{What: s.lacking(), Why: s.Why, Cure: s.Command()})
+		r.Missing = append(r.Missing, Finding{What: s.lacking(), Why: s.Why, Cure: s.Command(), Repair: true})
 	}
 	if goal.NAT {
 		missing, notes := checkRoute(have, goal)

@@ -82,6 +82,9 @@ func readSmall(path, cure string) (string, os.FileMode, error) {
 	if errors.Is(err, os.ErrNotExist) {
 		return "", 0, fmt.Errorf("%s: no such key file; %s", path, cure)
 	}
+	if errors.Is(err, os.ErrPermission) {
+		return "", 0, fmt.Errorf("key file: %v; it belongs to the user that the director runs as: chown ipvsd %s", err, path)
+	}
 	if err != nil {
 		return "", 0, fmt.Errorf("key file: %v", err)
 	}
@@ -168,8 +171,8 @@ func keepOwner(tmp *os.File, path string) error {
 		return err
 	}
 	s, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || int(s.Uid) == os.Geteuid() && int(s.Gid) == os.Getegid() {
-		return nil
+	if !ok || int(s.Uid) == os.Geteuid() && (int(s.Gid) == os.Getegid() || os.Geteuid() != 0) {
+		return nil // who isn't root can't give it to another group, and only its owner reads it
 	}
 	return tmp.Chown(int(s.Uid), int(s.Gid))
 }

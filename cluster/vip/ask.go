@@ -45,7 +45,7 @@ func AskNeighbours(ctx context.Context, l Link, addrs []netip.Addr) ([]Neighbour
 			return nil, err
 		}
 		for _, c := range claims {
-			if n := (Neighbour{c.Addr, c.MAC}); !slices.Contains(out, n) {
+			if n := Neighbour(c); !slices.Contains(out, n) {
 				out = append(out, n)
 			}
 		}

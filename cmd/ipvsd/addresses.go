@@ -23,7 +23,7 @@ func newAddresses(cfg *config.Config, log *slog.Logger, o *director.Options) (ad
 		o.Addresses = director.KeepAddresses(a.keeper)
 		return a, nil
 	}
-	member, err := director.NewMember(cfg, o.Kernel, log)
+	member, err := director.NewMember(cfg, o.Kernel, o.Journal, log)
 	if err != nil {
 		return addresses{}, err
 	}

@@ -28,21 +28,24 @@ var arrows = map[string][]string{
 	"director/ipvs":                      {"director/table"},
 	"director": {
 		"checker", "cluster", "cluster/core", "cluster/gossip", "cluster/vip", "director/config", "director/hook", "director/mail", "director/intent", "director/ipvs/syncd",
-		"director/ipvs/handover", "director/pool", "director/table",
+		"director/ipvs/handover", "director/journal", "director/pool", "director/table",
 	},
-	"director/api": {"director"},
+	"director/doctor": {"cluster/vip", "director", "director/config", "director/table", "realserver"},
+	"director/api":    {"director", "director/journal"},
 	"cmd/ipvsd": {
-		"checker", "cluster/vip", "director", "director/api", "director/config", "director/intent", "director/ipvs",
+		"checker", "cluster/vip", "director", "director/api", "director/config", "director/doctor", "director/intent", "director/ipvs",
 		"director/config/convert", "director/config/convert/heartbeat", "director/config/convert/keepalived",
 		"director/config/convert/ldirectord",
-		"director/table", "cluster/gossip", "realserver", "test/lab",
+		"director/journal", "director/table", "director/trial", "cluster/gossip", "realserver", "test/lab",
 	},
 	"cluster":                       {"cluster/core", "cluster/gossip", "cluster/vip"},
 	"director/ipvs/syncd":           {"director/table"},
 	"director/ipvs/handover":        {"director/ipvs/syncd", "director/table"},
 	"director/ipvs/syncd/syncdtest": {"director/ipvs/syncd"},
-	"test/bench":                    {"director", "director/api", "director/ipvs", "director/table", "test/lab"},
+	"test/browser/director":         {"director", "director/api", "director/journal"},
+	"test/bench":                    {"checker", "director", "director/api", "director/ipvs", "director/table", "test/lab"},
 	"test/lab/labexec":              {"test/lab"},
+	"docs/gen":                      {"director/config", "director/config/convert"},
 }
 
 // TestArrows holds the imports between our packages to docs/architecture.md.

@@ -17,8 +17,9 @@ func newClusterCommand(e *env) *cobra.Command {
 	keygen := &cobra.Command{
 		Use:   "keygen",
 		Short: "Make a key: 32 random bytes in base64",
-		Long: `Prints a new key, or writes it to a file that only root may read. Every director
-needs the same key. "ipvsd cluster rotate" changes it while the cluster runs. By
+		Long: `Prints a new key, or writes it to a file that only its owner may read: the user
+ipvsd where the package made one. Every director needs the same key. "ipvsd cluster
+rotate" changes it while the cluster runs. By
 hand, on all directors in turn: first add the new key as the last line of the key
 file and reload (SIGHUP), then make it the first line and reload, then remove the
 old line and reload. The first line encrypts; every line decrypts.`,
@@ -45,9 +46,9 @@ func (e *env) writeKey(path string) error {
 		return err
 	}
 	_, err = fmt.Fprintln(f, gossip.GenerateKey())
-	if err = errors.Join(err, f.Close()); err != nil {
+	if err = errors.Join(err, giveToDirector(path), f.Close()); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(e.stdout, "wrote %s; copy it to every director, readable by root only\n", path)
+	_, err = fmt.Fprintf(e.stdout, "wrote %s; copy it to every director, readable by its owner only\n", path)
 	return err
 }

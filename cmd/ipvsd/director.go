@@ -3,12 +3,8 @@ package main
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"os"
-	"os/signal"
 	"runtime/debug"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -17,9 +13,10 @@ import (
 	"github.com/ipvsd/ipvsd/checker"
 	"github.com/ipvsd/ipvsd/director"
 	"github.com/ipvsd/ipvsd/director/api"
-	"github.com/ipvsd/ipvsd/director/config"
+	"github.com/ipvsd/ipvsd/director/doctor"
 	"github.com/ipvsd/ipvsd/director/intent"
 	"github.com/ipvsd/ipvsd/director/ipvs"
+	"github.com/ipvsd/ipvsd/director/journal"
 )
 
 func newDirectorCommand(e *env) *cobra.Command {
@@ -53,6 +50,9 @@ func (e *env) runDirector(stop context.Context, o daemonOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := endTrial(o.file, time.Now(), log); err != nil {
+		return err
+	}
 	cfg, err := e.load(o.file)
 	if err != nil {
 		return err
@@ -73,21 +73,29 @@ func (e *env) runDirector(stop context.Context, o daemonOptions) error {
 	defer kernel.Close()
 	metrics := api.NewMetrics(version)
 	var d *director.Director
-	checks := checker.New(checker.Options{Log: log, Observe: func(id checker.ID, r checker.Result) {
+	checks := checker.New(checker.Options{Log: log, Path: director.CheckPath(kernel), Observe: func(id checker.ID, r checker.Result) {
 		if virtual := d.VirtualOf(id); virtual != "" { // else it is a [[cluster.track]]
 			metrics.ObserveCheck(virtual, r.Duration.Seconds())
 		}
 	}})
-	parts := director.Options{Kernel: kernel, Checks: checks, Log: log, Version: version}
+	happened := journal.New(journal.Options{Dir: cfg.Director.StateDir, Log: log})
+	parts := director.Options{Kernel: kernel, Checks: checks, Log: log, Version: version, Journal: happened}
 	addresses, err := newAddresses(cfg, log, &parts)
 	if err != nil {
 		return err
 	}
+	rounds := doctor.NewRounds(doctor.RoundsOptions{Log: log, Metrics: metrics.Registerer(), Look: func(ctx context.Context, wire bool) doctor.Facts {
+		self := &doctor.Daemon{PID: os.Getpid()}
+		return doctor.Sources{}.Gather(ctx, doctor.Asked{Config: d.Config(), Daemon: self, Wire: wire})
+	}})
+	parts.Doctor = rounds.Status
 	d = director.New(cfg, parts)
-	server, err := api.Listen(d, metrics, api.Options{Log: log, Socket: o.socket, HTTP: cfg.HTTP.Listen})
+	server, err := api.Listen(d, metrics, api.Options{Log: log, Socket: o.socket, HTTP: cfg.HTTP.Listen, Journal: happened})
 	if err != nil {
 		return err
 	}
+	r := newReloader(o.file, cfg, d, server, log)
+	r.handle(server)
 	server.Handle("POST /v1/failover", failoverHandler(addresses.member))
 	server.Handle("POST /v1/cluster/rotate", rotateHandler(addresses.member))
 	for _, wish := range []intent.Wish{intent.Drain, intent.Disable, intent.Enable} {
@@ -101,11 +109,11 @@ func (e *env) runDirector(stop context.Context, o daemonOptions) error {
 	loops.run("api", server.Run)
 	holders := newGroup(ctx, cancel)
 	holders.run("addresses", func(ctx context.Context) error { return addresses.run(ctx, d.Programmed()) })
+	loops.run("doctor", func(ctx context.Context) error { return rounds.Run(ctx, d.Programmed()) })
 	n := &notifier{log: log, director: d}
 	loops.run("notify", n.run)
 
-	keep := e.reloads(ctx, stop, reloader{file: o.file, director: d, server: server, log: log, autoreload: cfg.Director.AutoReload, clustered: cfg.Cluster != nil})
-	if keep {
+	if r.run(ctx, stop) {
 		log.Info("stopping for a restart, addresses and table stay")
 	} else if context.Cause(ctx) == nil {
 		tell(daemon.SdNotifyStopping)
@@ -124,68 +132,4 @@ func (e *env) runDirector(stop context.Context, o daemonOptions) error {
 	}
 	log.Info("stopped")
 	return nil
-}
-
-// reloader is what a SIGHUP and a changed file act upon.
-type reloader struct {
-	file       string
-	director   *director.Director
-	server     *api.Server
-	log        *slog.Logger
-	autoreload bool
-	clustered  bool
-}
-
-// reloads serves signals until it is time to stop, and says whether everything
-// has to stay for a restart.
-func (e *env) reloads(ctx, stop context.Context, r reloader) (keep bool) {
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGHUP, syscall.SIGUSR2)
-	defer signal.Stop(signals)
-	look := time.NewTicker(time.Second)
-	defer look.Stop()
-	watch := newFileWatch(r.file)
-	for {
-		select {
-		case <-ctx.Done():
-			return false
-		case <-stop.Done():
-			return false
-		case s := <-signals:
-			if s == syscall.SIGUSR2 {
-				return true
-			}
-			watch.changed() // what SIGHUP reads is seen
-			r.reload(ctx, "SIGHUP")
-		case <-look.C:
-			if r.autoreload && watch.changed() {
-				r.reload(ctx, "the file changed")
-			}
-		}
-	}
-}
-
-func (r *reloader) reload(ctx context.Context, why string) {
-	tell(daemon.SdNotifyReloading)
-	defer tell(daemon.SdNotifyReady)
-	cfg, warnings, err := config.Load(r.file)
-	for _, w := range warnings {
-		r.log.Warn("reload", "warning", w.String())
-	}
-	if err == nil && (cfg.Cluster != nil) != r.clustered {
-		err = errors.New("[cluster] came or went: that takes a restart of the director")
-	}
-	if err == nil {
-		err = r.server.Move(cfg.HTTP.Listen)
-	}
-	if err != nil {
-		for line := range strings.Lines(err.Error()) {
-			r.log.Error("reload refused, the running file stays", "why", why, "err", strings.TrimSpace(line))
-		}
-		r.director.Refuse(ctx, err)
-		return
-	}
-	r.log.Info("reload", "why", why, "hash", cfg.Hash)
-	r.autoreload = cfg.Director.AutoReload
-	r.director.Reload(ctx, cfg)
 }

@@ -148,13 +148,16 @@ func convertAll(files map[convert.Format][]convert.File, opts convert.Options) c
 	return all
 }
 
-// writeSecrets writes each into a file that only root can read. One that is
+// writeSecrets writes each into a file that only its owner can read. One that is
 // there already with something else in it is not overwritten.
 func writeSecrets(dir string, secrets []convert.Secret) error {
 	if len(secrets) == 0 {
 		return nil
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	if err := giveToDirector(dir); err != nil {
 		return err
 	}
 	for _, s := range secrets {
@@ -170,7 +173,7 @@ func writeSecrets(dir string, secrets []convert.Secret) error {
 			return err
 		}
 		_, err = f.WriteString(text)
-		if err = errors.Join(err, f.Close()); err != nil {
+		if err = errors.Join(err, giveToDirector(s.Path), f.Close()); err != nil {
 			return err
 		}
 	}

@@ -3,11 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/ipvsd/ipvsd/checker"
+	"github.com/ipvsd/ipvsd/director"
 	"github.com/ipvsd/ipvsd/director/config"
+	"github.com/ipvsd/ipvsd/director/ipvs"
 )
 
 func newProbeCommand(e *env) *cobra.Command {
@@ -17,8 +20,10 @@ func newProbeCommand(e *env) *cobra.Command {
 		Short: "Run the check of a virtual service's real servers now and print what was sent and what came",
 		Long: `Runs the check of one real server, or of all real servers of a virtual service,
 once, from this machine, and prints its transcript. VIRTUAL is a name or address
-from the file; REAL is an address with or without port. Needs no running director
-and changes nothing. Exit status: 0 healthy, 2 not, 1 error.`,
+from the file; REAL is an address with or without port. Changes nothing. Needs no
+running director, but for checks with path = "vip": they go by virtual services
+that the director adds to the kernel's table. Exit status: 0 healthy, 2 not,
+1 error.`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := e.load(file)
@@ -41,6 +46,15 @@ func (e *env) probe(ctx context.Context, cfg *config.Config, virtual, real strin
 	if err != nil {
 		return err
 	}
+	var path checker.Path
+	if slices.ContainsFunc(v.Reals, func(r config.Real) bool { return r.Check.Mark != 0 }) {
+		kernel, err := ipvs.Open(ctx, ipvs.Options{})
+		if err != nil {
+			return err
+		}
+		defer kernel.Close()
+		path = director.CheckPath(kernel)
+	}
 	probed, sick := 0, 0
 	for _, r := range v.Reals {
 		if real != "" && real != r.Addr.String() && real != r.Addr.Addr().String() {
@@ -54,7 +68,7 @@ func (e *env) probe(ctx context.Context, cfg *config.Config, virtual, real strin
 			fmt.Fprintln(e.stdout, "check type off: never checked")
 			continue
 		}
-		if result := checker.Once(ctx, r.Check, e.stdout); !result.OK {
+		if result := checker.OnceBy(ctx, r.Check, path, e.stdout); !result.OK {
 			sick++
 		}
 	}

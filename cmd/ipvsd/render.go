@@ -20,6 +20,8 @@ type renderOptions struct {
 	now   time.Time // ages are told from here
 	width int       // columns; what doesn't fit is cut; 0: no limit
 	color bool
+
+	arranged arrangement // of the table
 }
 
 // renderStatus writes all that a person wants to know: the daemon, the table,
@@ -81,6 +83,10 @@ func (r *renderer) head(st *director.Status) {
 	fmt.Fprintf(&r.out, ", %s%s\n", role(st, room), rest)
 
 	r.labelled("file", plain, fmt.Sprintf("%s, loaded %s ago", st.Config.File, r.age(st.Config.Loaded)))
+	if t := st.Config.Trial; t != nil {
+		left := t.Deadline.Sub(r.opts.now).Round(time.Second)
+		r.labelled("", yellow, fmt.Sprintf("on trial since %s applied it: without \"ipvsd confirm\" within %s the one before comes back", t.By, left))
+	}
 	if st.Config.Error != "" {
 		r.labelled("", yellow, "the last reload was refused, the running file stays:")
 		for line := range strings.Lines(st.Config.Error) {
@@ -88,6 +94,9 @@ func (r *renderer) head(st *director.Status) {
 		}
 	}
 	r.kernel(&st.Kernel)
+	if d := st.Doctor; d != nil && d.Findings > 0 {
+		r.labelled("doctor", yellow, count(d.Findings, "finding")+"; run \"ipvsd doctor\"")
+	}
 
 	count := tally(st)
 	r.labelled("virtual", plain, count.virtuals)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/ipvsd/ipvsd/director"
@@ -25,6 +26,11 @@ func (r *renderer) table(st *director.Status) {
 		r.out.WriteString("no virtual services\n")
 		return
 	}
+	shown := r.opts.arranged.arrange(st.Virtuals)
+	if len(shown) == 0 {
+		fmt.Fprintf(&r.out, "nothing of %s has %q in it\n", count(len(st.Virtuals), "virtual service"), r.opts.arranged.filter)
+		return
+	}
 	virtuals := [][]cell{{{text: "VIRTUAL", style: dim}, {text: "SERVICE", style: dim}, {text: "SCHEDULER", style: dim}, {text: "STATE", style: dim}}}
 	reals := [][]cell{{
 		{text: "REAL SERVER", style: dim},
@@ -37,8 +43,8 @@ func (r *renderer) table(st *director.Status) {
 		{text: "CHECK", style: dim, right: true},
 		{text: "WHY", style: dim},
 	}}
-	for i := range st.Virtuals {
-		v := &st.Virtuals[i]
+	for i := range shown {
+		v := &shown[i]
 		virtuals = append(virtuals, virtualRow(v))
 		for j := range v.Reals {
 			reals = append(reals, r.realRow(&v.Reals[j], st.Kernel.ReadError == ""))
@@ -48,9 +54,9 @@ func (r *renderer) table(st *director.Status) {
 	r.row(0, virtuals[0], virtualWidths)
 	r.row(2, reals[0], realWidths)
 	next := 1
-	for i := range st.Virtuals {
+	for i := range shown {
 		r.row(0, virtuals[i+1], virtualWidths)
-		n := len(st.Virtuals[i].Reals)
+		n := len(shown[i].Reals)
 		r.rows(2, reals[next:next+n], realWidths)
 		next += n
 	}
@@ -100,6 +106,14 @@ func (r *renderer) realRow(real *director.RealStatus, kernelRead bool) []cell {
 		check = r.age(real.Check.Last.At)
 	}
 	s := stateStyle(real.State)
+	reason, look := why(real), whyStyle(s)
+	switch cert, soon := r.certificate(real); {
+	case cert == "":
+	case soon && s == green: // first: the line may be cut
+		reason, look = cert+"; "+reason, yellow
+	default:
+		reason += "; " + cert
+	}
 	return []cell{
 		{text: real.Address},
 		{text: real.Forward},
@@ -109,7 +123,7 @@ func (r *renderer) realRow(real *director.RealStatus, kernelRead bool) []cell {
 		inactive,
 		{text: r.age(real.Since), right: true},
 		{text: check, right: true},
-		{text: why(real), style: whyStyle(s)},
+		{text: reason, style: look},
 	}
 }
 
@@ -142,6 +156,24 @@ func why(real *director.RealStatus) string {
 		return "not checked"
 	}
 	return ""
+}
+
+// certificate says how long the certificate is valid that the check was shown,
+// and whether that is too short; "" where it sees none.
+func (r *renderer) certificate(real *director.RealStatus) (text string, soon bool) {
+	const day, short = 24 * time.Hour, 14 * 24 * time.Hour
+	until := real.Check.CertUntil
+	if until == nil {
+		return "", false
+	}
+	left := until.Sub(r.opts.now)
+	switch {
+	case left < 0:
+		return "cert expired " + r.age(*until) + " ago", true
+	case left < 2*day:
+		return fmt.Sprintf("cert %d hours left", left/time.Hour), true
+	}
+	return fmt.Sprintf("cert %d days left", left/day), left < short
 }
 
 func stateStyle(state string) style {

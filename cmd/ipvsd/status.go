@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -20,6 +21,7 @@ func newStatusCommand(e *env) *cobra.Command {
 	var (
 		asJSON, watch bool
 		socket        string
+		arranged      = arrangement{order: byFile}
 	)
 	c := &cobra.Command{
 		Use:   "status",
@@ -32,6 +34,10 @@ how long the state lasts, CHECK how long ago the last check was. A real server
 that a person took out is draining, drained, disabled or in maintenance, which is
 nothing down.
 
+--sort puts what you look for at the top: trouble, load (active connections) or
+name. --watch is like top(1): s changes the order, / types a filter (Enter keeps
+it, Esc takes it away), arrows, space and b scroll, q quits.
+
 With a [cluster], its directors, who holds which group of addresses, and how the
 last failover to this director went: milliseconds since the failed one was last
 heard. An address elsewhere is on another director, as it should be.
@@ -43,14 +49,19 @@ synchronisation; nobody holds a group, or the kernel isn't as wanted.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			client := api.NewClient(socket)
 			defer client.Close()
-			if watch {
-				return e.watchStatus(cmd.Context(), client.Status, asJSON)
+			if asJSON && (arranged != arrangement{order: byFile}) {
+				return errors.New("status: --sort and --filter are for people; --json has all, in the file's order")
 			}
-			return e.status(cmd.Context(), client.Status, asJSON)
+			if watch {
+				return e.watchStatus(cmd.Context(), client.Status, asJSON, arranged)
+			}
+			return e.status(cmd.Context(), client.Status, asJSON, arranged)
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "as JSON, as /api/v1/status has it")
-	c.Flags().BoolVarP(&watch, "watch", "w", false, "again each second; q quits, arrows scroll")
+	c.Flags().BoolVarP(&watch, "watch", "w", false, "again each second; s sorts, / filters, arrows scroll, q quits")
+	c.Flags().Var(&arranged.order, "sort", "file, trouble, load or name: what is at the top")
+	c.Flags().StringVar(&arranged.filter, "filter", "", "only the virtual services and real servers with this text: a name, an address, a state, a reason")
 	socketFlag(c, &socket)
 	return c
 }
@@ -64,7 +75,7 @@ func socketFlag(c *cobra.Command, socket *string) {
 // statusFunc asks a director how it stands.
 type statusFunc func(context.Context) (director.Status, error)
 
-func (e *env) status(ctx context.Context, ask statusFunc, asJSON bool) error {
+func (e *env) status(ctx context.Context, ask statusFunc, asJSON bool, arranged arrangement) error {
 	st, err := ask(ctx)
 	if err != nil {
 		return err
@@ -72,7 +83,9 @@ func (e *env) status(ctx context.Context, ask statusFunc, asJSON bool) error {
 	if asJSON {
 		err = writeStatusJSON(e.stdout, st, "  ")
 	} else {
-		err = renderStatus(e.stdout, st, renderFor(e.stdout))
+		o := renderFor(e.stdout)
+		o.arranged = arranged
+		err = renderStatus(e.stdout, st, o)
 	}
 	if err != nil {
 		return fmt.Errorf("write the status: %v", err)

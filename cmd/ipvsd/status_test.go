@@ -105,6 +105,17 @@ func states() map[string]struct {
 	start.Addresses = nil
 	out["start"] = state{start, 2}
 
+	tls := func(address string, left time.Duration) director.RealStatus {
+		r, until := real(address, director.StateUp, "status 200", 1, 1, 0), ago(-left)
+		r.Check.Type, r.Check.CertUntil = "https", &until
+		return r
+	}
+	late := tls("192.168.0.104:443", -3*24*time.Hour)
+	late.State, late.Reason = director.StateDown, "certificate has expired or is not yet valid"
+	out["certificates"] = state{statusOf(web(
+		tls("192.168.0.101:443", 63*24*time.Hour), tls("192.168.0.102:443", 13*24*time.Hour), tls("192.168.0.103:443", 30*time.Hour), late,
+	)), 2}
+
 	v6 := web(
 		real("[2001:db8:1234:5678:9abc:def0:1234:5678]:65535", director.StateUp, "status 200", 100, 100000, 4000000),
 		real("[fd00::102]:80", director.StateUp, "status 200", 1, 0, 0),
@@ -194,7 +205,7 @@ func TestRenderStatus(t *testing.T) {
 			{"full", renderOptions{now: statusNow}},
 			{"color", renderOptions{now: statusNow, width: 80, color: true}},
 		} {
-			if variant.name == "color" && name != "one-down" || variant.name == "full" && name != "long-reason" && name != "not-well" {
+			if variant.name == "color" && name != "one-down" || variant.name == "full" && name != "long-reason" && name != "not-well" && name != "certificates" {
 				continue
 			}
 			t.Run(name+"/"+variant.name, func(t *testing.T) {
@@ -256,7 +267,7 @@ func TestStatusExit(t *testing.T) {
 		e := &env{stdout: &out}
 		ask := func(context.Context) (director.Status, error) { return state.status, nil }
 		code := 0
-		if err := e.status(t.Context(), ask, false); err != nil {
+		if err := e.status(t.Context(), ask, false, arrangement{}); err != nil {
 			exit, ok := errors.AsType[*exitError](err)
 			if !ok || exit.msg != "" {
 				t.Fatalf("%s: %v", name, err)
@@ -276,7 +287,7 @@ func TestStatusJSON(t *testing.T) {
 	st := states()["long-reason"].status
 	var out bytes.Buffer
 	e := &env{stdout: &out}
-	err := e.status(t.Context(), func(context.Context) (director.Status, error) { return st, nil }, true)
+	err := e.status(t.Context(), func(context.Context) (director.Status, error) { return st, nil }, true, arrangement{})
 	if exit, ok := errors.AsType[*exitError](err); !ok || exit.code != 2 {
 		t.Errorf("error %v", err)
 	}
@@ -300,7 +311,7 @@ func TestStatusWithoutDaemon(t *testing.T) {
 	if code != 1 || stderr.String() != want || stdout.Len() > 0 {
 		t.Errorf("exit status %d, %q, %q; want 1, %q", code, stdout.String(), stderr.String(), want)
 	}
-	if err := (&env{}).watchStatus(t.Context(), api.NewClient(socket).Status, false); !errors.Is(err, api.ErrNoDaemon) {
+	if err := (&env{}).watchStatus(t.Context(), api.NewClient(socket).Status, false, arrangement{}); !errors.Is(err, api.ErrNoDaemon) {
 		t.Errorf("watch: %v", err)
 	}
 }

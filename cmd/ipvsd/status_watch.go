@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
@@ -30,7 +33,7 @@ type answer struct {
 // watchStatus shows the status again each second until ctx ends or, on a
 // terminal, somebody quits. Only a director that isn't there in the beginning
 // is an error: one that restarts is worth watching.
-func (e *env) watchStatus(ctx context.Context, ask statusFunc, asJSON bool) error {
+func (e *env) watchStatus(ctx context.Context, ask statusFunc, asJSON bool, arranged arrangement) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	first, err := ask(ctx)
@@ -57,9 +60,9 @@ func (e *env) watchStatus(ctx context.Context, ask statusFunc, asJSON bool) erro
 		}
 	}()
 	if out, ok := terminal(e.stdout); ok && !asJSON {
-		err = watchScreen(ctx, out, os.Stdin, answers)
+		err = watchScreen(ctx, out, os.Stdin, answers, arranged)
 	} else {
-		err = watchBlocks(e.stdout, answers, asJSON)
+		err = watchBlocks(e.stdout, answers, asJSON, arranged)
 	}
 	cancel()
 	for range answers { // its goroutine has ended
@@ -68,7 +71,7 @@ func (e *env) watchStatus(ctx context.Context, ask statusFunc, asJSON bool) erro
 }
 
 // watchBlocks writes one block after the other, for a file or a pipe.
-func watchBlocks(w io.Writer, answers <-chan answer, asJSON bool) error {
+func watchBlocks(w io.Writer, answers <-chan answer, asJSON bool, arranged arrangement) error {
 	for a := range answers {
 		var err error
 		switch {
@@ -82,7 +85,7 @@ func watchBlocks(w io.Writer, answers <-chan answer, asJSON bool) error {
 			var b bytes.Buffer
 			fmt.Fprintln(&b, a.at.Format(time.DateTime))
 			o := renderFor(w)
-			o.now = a.at
+			o.now, o.arranged = a.at, arranged
 			_ = renderStatus(&b, a.status, o) // a Buffer takes all
 			b.WriteByte('\n')
 			_, err = w.Write(b.Bytes())
@@ -105,7 +108,7 @@ const (
 
 // watchScreen shows the answers in the terminal's alternate screen, and leaves
 // the terminal as it was.
-func watchScreen(ctx context.Context, out, in *os.File, answers <-chan answer) (err error) {
+func watchScreen(ctx context.Context, out, in *os.File, answers <-chan answer, arranged arrangement) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	keys := make(chan string)
@@ -131,7 +134,7 @@ func watchScreen(ctx context.Context, out, in *os.File, answers <-chan answer) (
 			err = leaveErr
 		}
 	}()
-	s := screen{}
+	s := screen{arranged: arranged}
 	for {
 		select {
 		case a, ok := <-answers:
@@ -161,6 +164,9 @@ type screen struct {
 	lost          answer // why there is none since then
 	top           int    // the first line that is shown
 	width, height int
+
+	arranged arrangement
+	typing   bool // keys are the filter's
 }
 
 func (s *screen) take(a answer) {
@@ -173,10 +179,19 @@ func (s *screen) take(a answer) {
 
 // press acts on a key and reports whether it is time to go.
 func (s *screen) press(key string) bool {
+	if s.typing {
+		return s.typed(key)
+	}
 	page := max(s.height-2, 1)
 	switch key {
 	case "q", "Q", "\x03", "\x04": // Ctrl-C, Ctrl-D
 		return true
+	case "s":
+		s.arranged.order, s.top = s.arranged.order.next(), 0
+	case "/":
+		s.typing = true
+	case "\x1b":
+		s.arranged.filter = ""
 	case "j", "\x1b[B", "\x1bOB":
 		s.top++
 	case "k", "\x1b[A", "\x1bOA":
@@ -193,10 +208,37 @@ func (s *screen) press(key string) bool {
 	return false
 }
 
+// typed takes a key, or more that were pasted, for the filter.
+func (s *screen) typed(key string) (quit bool) {
+	if key == "\x1b" {
+		s.typing, s.arranged.filter = false, ""
+		return false
+	}
+	if strings.HasPrefix(key, "\x1b") {
+		return false // an arrow or the like
+	}
+	for _, c := range key {
+		switch {
+		case c == '\x03' || c == '\x04':
+			return true
+		case c == '\r' || c == '\n':
+			s.typing = false
+			return false
+		case c == '\x7f' || c == '\b':
+			_, last := utf8.DecodeLastRuneInString(s.arranged.filter)
+			s.arranged.filter = s.arranged.filter[:len(s.arranged.filter)-last]
+		case unicode.IsPrint(c):
+			s.arranged.filter += string(c)
+		}
+	}
+	s.top = 0
+	return false
+}
+
 // draw writes the screen in one piece, so that it doesn't flicker.
 func (s *screen) draw(w io.Writer, color bool) error {
 	var text bytes.Buffer
-	o := renderOptions{now: s.last.at, width: s.width, color: color}
+	o := renderOptions{now: s.last.at, width: s.width, color: color, arranged: s.arranged}
 	_ = renderStatus(&text, s.last.status, o) // a Buffer takes all
 	lines := strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n")
 	room := max(s.height-1, 1)
@@ -215,12 +257,19 @@ func (s *screen) draw(w io.Writer, color bool) error {
 }
 
 func (s *screen) footer(lines, end int) string {
+	if s.typing {
+		return "show only: " + s.arranged.filter + "_   Enter keeps it, Esc shows all"
+	}
 	text := s.last.at.Format(time.TimeOnly) + "  q quits"
 	if s.lost.err != nil {
 		return text + ", not up to date: " + clean(s.lost.err.Error())
 	}
+	text += ", s sorts by " + string(cmp.Or(s.arranged.order, byFile).next()) + ", / filters"
+	if s.arranged.filter != "" {
+		text += fmt.Sprintf(" (%q, Esc shows all)", s.arranged.filter)
+	}
 	if s.top > 0 || end < lines {
-		text += fmt.Sprintf(", arrows scroll: lines %d to %d of %d", s.top+1, end, lines)
+		text += fmt.Sprintf(", lines %d to %d of %d", s.top+1, end, lines)
 	}
 	return text
 }

@@ -24,7 +24,7 @@ func mustPTY(t *testing.T) (master, slave *os.File) {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
-		t.Skipf("no pseudo terminals here: %v", err)
+		t.Fatalf("open a pseudo terminal: %v", err)
 	}
 	t.Cleanup(func() { master.Close() })
 	number, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
@@ -95,7 +95,7 @@ func TestWatchScreen(t *testing.T) {
 			done := make(chan error, 1)
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			go func() { done <- watchScreen(ctx, slave, slave, answers) }()
+			go func() { done <- watchScreen(ctx, slave, slave, answers, arrangement{}) }()
 
 			answers <- answer{status: states()["many"].status, at: statusNow}
 			screen.wait(t, "lines 1 to 23 of")
@@ -144,7 +144,7 @@ func TestWatchBlocks(t *testing.T) {
 		}
 		var out bytes.Buffer
 		start := time.Now()
-		if err := (&env{stdout: &out}).watchStatus(ctx, ask, false); err != nil {
+		if err := (&env{stdout: &out}).watchStatus(ctx, ask, false, arrangement{}); err != nil {
 			t.Fatal(err)
 		}
 		if took := time.Since(start); took != 3*watchInterval {
@@ -163,7 +163,7 @@ func TestWatchJSON(t *testing.T) {
 	answers <- answer{err: errors.New("no \"director\""), at: statusNow}
 	close(answers)
 	var out bytes.Buffer
-	if err := watchBlocks(&out, answers, true); err != nil {
+	if err := watchBlocks(&out, answers, true, arrangement{}); err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")

@@ -9,7 +9,8 @@
 // metrics of a collector, the series of 10,000 real servers cost 123 MB for each
 // scrape. All others are in an ordinary registry.
 //
-// Goroutines: [Server.Run] starts those of net/http and ends them before it
+// Goroutines: [Server.Run] starts those of net/http, and one that looks at the
+// director for all dashboards and keeps the history; it ends them before it
 // returns. Nothing else is started.
 package api
 

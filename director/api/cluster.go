@@ -47,13 +47,26 @@ func (e *exposition) cluster(c *director.ClusterStatus) {
 	e.byLabel("ipvsd_cluster_transitions_total", "Changes of this director's role, counted for each group of addresses, by the new role.", "to", transitions)
 
 	const active = "ipvsd_cluster_group_active"
+	e.family(active, gauge, "1 where this director holds the group's addresses, 0 where it doesn't. The sum over all directors should be 1.")
 	for i := range c.Groups {
-		if i == 0 {
-			e.family(active, gauge, "1 where this director holds the group's addresses, 0 where it doesn't. The sum over all directors should be 1.")
-		}
 		e.sample(active, truth(holds(&c.Groups[i])), "group", c.Groups[i].Name)
 	}
 	e.one("ipvsd_cluster_config_skew", gauge, "1 where another director's file differs in what must be the same on all: virtual services, real servers, checks, groups of addresses.", truth(skew))
+	e.one("ipvsd_cluster_problems", gauge, "What an operator should mend in the cluster, as this director sees it; ipvsd status has each with its cure.", uint64(len(c.Problems)))
+	e.sync(&c.Sync)
+}
+
+// sync writes how the kernel's connection synchronisation does.
+func (e *exposition) sync(s *director.SyncStatus) {
+	if !s.Enabled {
+		return
+	}
+	e.one("ipvsd_cluster_sync_running", gauge, "1 while the kernel's connection synchronisation runs as [cluster.sync] wants it. None where that is off.", truth(s.Running))
+	if s.Known != nil {
+		const known = "ipvsd_cluster_sync_known_ratio"
+		e.family(known, gauge, "Share, 0 to 1, of the active director's established connections that this standby knows, of the one of which it knows least. None on a director that holds all, and while it can't be told.")
+		e.ratio(known, s.Known.Share)
+	}
 }
 
 // holds reports whether the group's addresses are this director's; releasing, it

@@ -32,14 +32,16 @@ func clusterStatus() director.Status {
 			{Name: "dns", State: "releasing", Holder: "lb1"},
 		},
 		Transitions: map[string]uint64{"active": 2, "standby": 3},
+		Sync:        director.SyncStatus{Enabled: true, Running: true, Known: &director.SyncKnown{Share: .43, Holder: "lb3"}},
 	}
 	return st
 }
 
 func TestMetricsCluster(t *testing.T) {
-	m := NewMetrics("1.2.3")
-	mustScrape(t, m, clusterStatus(), "")
-	text, _ := mustScrape(t, m, clusterStatus(), "") // the failover is no second one
+	m, st := NewMetrics("1.2.3"), clusterStatus()
+	st.Cluster.Problems = []string{"the key of lb2 differs"}
+	mustScrape(t, m, st, "")
+	text, _ := mustScrape(t, m, st, "") // the failover is no second one
 	got := flat(mustParse(t, text))
 	for series, want := range map[string]float64{
 		"ipvsd_cluster_members{state=absent}":                         0,
@@ -56,6 +58,9 @@ func TestMetricsCluster(t *testing.T) {
 		"ipvsd_cluster_group_active{group=mail}":                      0,
 		"ipvsd_cluster_group_active{group=dns}":                       1,
 		"ipvsd_cluster_config_skew":                                   1,
+		"ipvsd_cluster_problems":                                      1,
+		"ipvsd_cluster_sync_running":                                  1,
+		"ipvsd_cluster_sync_known_ratio":                              .43,
 		"ipvsd_cluster_active":                                        1,
 		"ipvsd_failover_duration_seconds{phase=suspected} count":      1,
 		"ipvsd_failover_duration_seconds{phase=decided} count":        1,
@@ -92,7 +97,7 @@ func TestMetricsClusterAbsentAndEmpty(t *testing.T) {
 			t.Errorf("phase %s: %v, %v", phase, n, ok)
 		}
 	}
-	if strings.Contains(text, "ipvsd_cluster_group_active") || got["ipvsd_cluster_config_skew"] != 0 {
+	if strings.Contains(text, "ipvsd_cluster_sync") || strings.Contains(text, "ipvsd_cluster_group_active") || got["ipvsd_cluster_config_skew"] != 0 {
 		t.Errorf("got:\n%s", text)
 	}
 }

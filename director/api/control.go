@@ -37,6 +37,7 @@ func newControl(path string, p *pages) *control {
 	own.slots = make(chan struct{}, maxStatuses)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", own.slot(own.status))
+	mux.HandleFunc("GET /v1/journal", own.slot(own.serveJournal))
 	return &control{path: path, mux: mux, log: p.log}
 }
 

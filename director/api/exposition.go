@@ -2,6 +2,7 @@ package api
 
 import (
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,7 +18,15 @@ type exposition struct {
 	w           io.Writer
 	openMetrics bool
 	buf         []byte
+	next        head  // of the family whose first sample comes; without a name: none
 	err         error // the first one; nothing is written after it
+}
+
+// head is what stands before the samples of a family.
+type head struct {
+	name string
+	kind kind
+	help string
 }
 
 const expositionBuffer = 32 << 10
@@ -34,20 +43,30 @@ const (
 	gauge   kind = "gauge"
 )
 
-// family begins a metric family. OpenMetrics names a counter's family without
-// the suffix that its samples have.
-func (e *exposition) family(name string, k kind, help string) {
-	if e.openMetrics && k == counter {
-		name = strings.TrimSuffix(name, "_total")
+var driftKinds = []string{"real_changed", "real_missing", "real_unexpected", "service_changed", "service_missing"}
+
+// family begins a metric family. One to which no sample comes isn't written.
+func (e *exposition) family(name string, k kind, help string) { e.next = head{name, k, help} }
+
+// begin writes a family's head before its first sample. OpenMetrics names a
+// counter's family without the suffix that its samples have.
+func (e *exposition) begin() {
+	h := e.next
+	if h.name == "" {
+		return
+	}
+	e.next = head{}
+	if e.openMetrics && h.kind == counter {
+		h.name = strings.TrimSuffix(h.name, "_total")
 	}
 	e.buf = append(e.buf, "# HELP "...)
-	e.buf = append(e.buf, name...)
+	e.buf = append(e.buf, h.name...)
 	e.buf = append(e.buf, ' ')
-	e.buf = append(e.buf, help...) // ours: needs no escaping
+	e.buf = append(e.buf, h.help...) // ours: needs no escaping
 	e.buf = append(e.buf, "\n# TYPE "...)
-	e.buf = append(e.buf, name...)
+	e.buf = append(e.buf, h.name...)
 	e.buf = append(e.buf, ' ')
-	e.buf = append(e.buf, k...)
+	e.buf = append(e.buf, h.kind...)
 	e.buf = append(e.buf, '\n')
 }
 
@@ -58,7 +77,15 @@ func (e *exposition) sample(name string, value uint64, labels ...string) {
 	e.end()
 }
 
+// ratio writes a value that isn't whole.
+func (e *exposition) ratio(name string, value float64) {
+	e.series(name, nil)
+	e.buf = strconv.AppendFloat(e.buf, value, 'g', -1, 64)
+	e.end()
+}
+
 func (e *exposition) series(name string, labels []string) {
+	e.begin()
 	e.buf = append(e.buf, name...)
 	for i := 0; i+1 < len(labels); i += 2 {
 		separator := byte(',')
@@ -147,7 +174,12 @@ func (e *exposition) director(st *director.Status) {
 	if !st.Kernel.Synced.IsZero() {
 		e.one("ipvsd_kernel_synced_timestamp_seconds", gauge, "When the kernel's table was last seen to be as wanted, in Unix time.", seconds(st.Kernel.Synced))
 	}
-	e.byLabel("ipvsd_kernel_drift_total", "Differences found in the kernel's table that ipvsd hadn't made, by kind.", "kind", st.Kernel.Drifts)
+	drifts := map[string]uint64{} // from the start, so that a rate doesn't have to wait for the first one
+	for _, kind := range driftKinds {
+		drifts[kind] = 0
+	}
+	maps.Copy(drifts, st.Kernel.Drifts)
+	e.byLabel("ipvsd_kernel_drift_total", "Differences found in the kernel's table that ipvsd hadn't made, by kind: service_missing, service_changed, real_missing, real_changed, real_unexpected. Each was repaired.", "kind", drifts)
 	if st.Kernel.ReadError == "" {
 		e.one("ipvsd_kernel_foreign_services", gauge, "Virtual services in the kernel that others made and ipvsd leaves alone.", uint64(max(st.Kernel.Foreign, 0)))
 	}
@@ -160,33 +192,38 @@ func (e *exposition) one(name string, k kind, help string, value uint64) {
 
 // byLabel writes a counter family with one label, in the label's order.
 func (e *exposition) byLabel(name, help, label string, values map[string]uint64) {
-	if len(values) == 0 {
-		return
-	}
-	keys := make([]string, 0, len(values))
-	for key := range values {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
 	e.family(name, counter, help)
-	for _, key := range keys {
+	for _, key := range slices.Sorted(maps.Keys(values)) {
 		e.sample(name, values[key], label, key)
 	}
 }
 
+// addressFamilies have one series for each address that is not another
+// director's: an alert on 0 must not fire on a standby, and 1 would be a lie.
+var addressFamilies = []struct {
+	name  string
+	kind  kind
+	help  string
+	value func(*director.AddressStatus) uint64
+}{
+	{
+		"ipvsd_address_present", gauge, "1 where the machine has the address that clients reach, 0 where it is missing. None where another director of the cluster holds it.",
+		func(a *director.AddressStatus) uint64 { return truth(a.State != director.AddressMissing) },
+	},
+	{
+		"ipvsd_address_repaired_total", counter, "How often the address was put back after somebody else had removed it.",
+		func(a *director.AddressStatus) uint64 { return a.Repaired },
+	},
+}
+
 func (e *exposition) addresses(st *director.Status) {
-	const present = "ipvsd_address_present"
-	begun := false
-	for i := range st.Addresses {
-		a := &st.Addresses[i]
-		if a.State == director.AddressElsewhere {
-			continue // an alert on 0 must not fire on a standby, and 1 would be a lie
+	for _, f := range addressFamilies {
+		e.family(f.name, f.kind, f.help)
+		for i := range st.Addresses {
+			if a := &st.Addresses[i]; a.State != director.AddressElsewhere {
+				e.sample(f.name, f.value(a), "address", a.Address, "interface", a.Interface)
+			}
 		}
-		if !begun {
-			e.family(present, gauge, "1 where the machine has the address that clients reach, 0 where it is missing. None where another director of the cluster holds it.")
-			begun = true
-		}
-		e.sample(present, truth(a.State != director.AddressMissing), "address", a.Address, "interface", a.Interface)
 	}
 }
 

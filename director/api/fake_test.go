@@ -91,12 +91,12 @@ func testStatus() director.Status {
 						Weight: 1, Configured: 1, InKernel: true, Active: 12, Inactive: 40,
 						Counters: director.Traffic{Connections: 1 << 60, PacketsIn: 1, PacketsOut: 2, BytesIn: 3, BytesOut: 4},
 						Since:    testTime, Reason: "status 200",
-						Check: director.CheckStatus{Type: "http", Target: "192.168.0.101:80", Good: 7, Bad: 1},
+						Check: director.CheckStatus{Type: "https", Target: "192.168.0.101:80", Good: 7, Bad: 1, Void: 2, CertUntil: &testTime},
 					},
 					{
 						Address: "192.168.0.102:80", Forward: "dr", State: director.StateDown, Configured: 1,
 						Reason: "connection refused",
-						Check:  director.CheckStatus{Type: "http", Target: "192.168.0.102:80", Bad: 3},
+						Check:  director.CheckStatus{Type: "http", Target: "192.168.0.102:80", Bad: 3, Overdue: true},
 					},
 				},
 			},
@@ -109,7 +109,7 @@ func testStatus() director.Status {
 			},
 		},
 		Addresses: []director.AddressStatus{
-			{Address: "192.168.0.105", Interface: "eth0", State: director.AddressAdded},
+			{Address: "192.168.0.105", Interface: "eth0", State: director.AddressAdded, Repaired: 2},
 			{Address: "192.168.0.106", State: director.AddressMissing, Error: "no interface"},
 		},
 	}
@@ -146,8 +146,13 @@ func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)
 // with the test.
 func startServer(t *testing.T, source Source) (s *Server, socket string) {
 	t.Helper()
+	return startWith(t, source, nil)
+}
+
+func startWith(t *testing.T, source Source, j Journal) (s *Server, socket string) {
+	t.Helper()
 	socket = t.TempDir() + "/ipvsd.sock"
-	s, err := Listen(source, NewMetrics("1.2.3"), Options{Log: quiet(), Socket: socket, HTTP: "127.0.0.1:0"})
+	s, err := Listen(source, NewMetrics("1.2.3"), Options{Log: quiet(), Socket: socket, HTTP: "127.0.0.1:0", Journal: j})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,50 +2,62 @@ package api
 
 import (
 	"cmp"
+	"slices"
 
 	"github.com/ipvsd/ipvsd/director"
 )
 
 // virtualFamily is a metric with one series for each virtual service.
 type virtualFamily struct {
-	name   string
-	kind   kind
-	help   string
-	kernel bool // the value comes from the kernel's table
-	value  func(*director.VirtualStatus) uint64
+	name  string
+	kind  kind
+	help  string
+	of    func(*director.Status, *director.VirtualStatus) bool // which virtual services have it; nil: all
+	value func(*director.VirtualStatus) uint64
 }
 
 var virtualFamilies = []virtualFamily{
 	{
-		"ipvsd_virtual_up", gauge, "1 while a real server of the virtual service is up.", false,
-		func(v *director.VirtualStatus) uint64 { return truth(v.Up) },
+		"ipvsd_virtual_up", gauge, "1 while a real server of the virtual service is up or, where it isn't checked, gets traffic from the kernel.", judged,
+		func(v *director.VirtualStatus) uint64 {
+			return truth(v.Up || slices.ContainsFunc(v.Reals, func(r director.RealStatus) bool { return unchecked(&r) && up(&r) == 1 }))
+		},
 	},
 	{
-		"ipvsd_virtual_fallback", gauge, "1 while the fallback has the virtual service's traffic.", false,
+		"ipvsd_virtual_fallback", gauge, "1 while the fallback has the virtual service's traffic.", kernelRead,
 		func(v *director.VirtualStatus) uint64 { return truth(v.Fallback) },
 	},
 	{
-		"ipvsd_virtual_fail_open", gauge, "1 while so many real servers fail at once that fail_open keeps them in.", false,
+		"ipvsd_virtual_fail_open", gauge, "1 while so many real servers fail at once that fail_open keeps them in.", nil,
 		func(v *director.VirtualStatus) uint64 { return truth(v.FailOpen != "") },
 	},
 	{
-		"ipvsd_virtual_connections_total", counter, "Connections that the kernel scheduled for the virtual service.", true,
+		"ipvsd_virtual_checks_overdue", gauge, "Real servers of the virtual service whose last check began longer ago than the interval, twice the timeout and 5 s together: their verdicts are old.", nil,
+		func(v *director.VirtualStatus) (n uint64) {
+			for i := range v.Reals {
+				n += truth(v.Reals[i].Check.Overdue)
+			}
+			return n
+		},
+	},
+	{
+		"ipvsd_virtual_connections_total", counter, "Connections that the kernel scheduled for the virtual service.", kernelRead,
 		func(v *director.VirtualStatus) uint64 { return v.Counters.Connections },
 	},
 	{
-		"ipvsd_virtual_packets_in_total", counter, "Packets from clients to the virtual service.", true,
+		"ipvsd_virtual_packets_in_total", counter, "Packets from clients to the virtual service.", kernelRead,
 		func(v *director.VirtualStatus) uint64 { return v.Counters.PacketsIn },
 	},
 	{
-		"ipvsd_virtual_packets_out_total", counter, "Packets back to clients that passed the director; none with dr and tun.", true,
+		"ipvsd_virtual_packets_out_total", counter, "Packets back to clients that passed the director; none with dr and tun.", kernelRead,
 		func(v *director.VirtualStatus) uint64 { return v.Counters.PacketsOut },
 	},
 	{
-		"ipvsd_virtual_bytes_in_total", counter, "Bytes from clients to the virtual service.", true,
+		"ipvsd_virtual_bytes_in_total", counter, "Bytes from clients to the virtual service.", kernelRead,
 		func(v *director.VirtualStatus) uint64 { return v.Counters.BytesIn },
 	},
 	{
-		"ipvsd_virtual_bytes_out_total", counter, "Bytes back to clients that passed the director; none with dr and tun.", true,
+		"ipvsd_virtual_bytes_out_total", counter, "Bytes back to clients that passed the director; none with dr and tun.", kernelRead,
 		func(v *director.VirtualStatus) uint64 { return v.Counters.BytesOut },
 	},
 }
@@ -55,18 +67,22 @@ type realFamily struct {
 	name  string
 	kind  kind
 	help  string
-	of    func(*director.RealStatus) bool // which real servers have it; nil: all
+	of    func(*director.Status, *director.RealStatus) bool // which real servers have it; nil: all
 	value func(*director.RealStatus) uint64
 }
 
 var realFamilies = []realFamily{
 	{
 		"ipvsd_real_server_up", gauge, "1 if the real server's last verdict is up, 0 if it is down or not there yet. Without checks: 1 if the kernel gives it traffic.",
-		configured, up,
+		verdict, up,
 	},
 	{
 		"ipvsd_real_server_draining", gauge, "1 while an operator's drain waits for the real server's connections to end.", configured,
 		func(r *director.RealStatus) uint64 { return truth(r.State == director.StateDraining) },
+	},
+	{
+		"ipvsd_real_server_drain_deadline_timestamp_seconds", gauge, "When the drain takes the real server out at the latest, in Unix time. None where no drain with a deadline is under way.", hasDeadline,
+		func(r *director.RealStatus) uint64 { return seconds(*r.Hold.Deadline) },
 	},
 	{
 		"ipvsd_real_server_disabled", gauge, "1 while a person keeps the real server out: drained, disabled, or by a file in maintenance_dir.", configured,
@@ -81,6 +97,16 @@ var realFamilies = []realFamily{
 	{
 		"ipvsd_real_server_damped", gauge, "1 while the real server is up and gets no traffic because it flaps.", configured,
 		func(r *director.RealStatus) uint64 { return truth(r.Damped) },
+	},
+	{
+		"ipvsd_real_server_state_since_timestamp_seconds", gauge, "When the real server's state began, in Unix time. None where that isn't known.",
+		func(_ *director.Status, r *director.RealStatus) bool { return !r.Since.IsZero() },
+		func(r *director.RealStatus) uint64 { return seconds(r.Since) },
+	},
+	{
+		"ipvsd_certificate_expiry_timestamp_seconds", gauge, "When the first of the certificates expires that the real server's check was shown last, in Unix time. None where its check sees none.",
+		func(_ *director.Status, r *director.RealStatus) bool { return r.Check.CertUntil != nil },
+		func(r *director.RealStatus) uint64 { return seconds(*r.Check.CertUntil) },
 	},
 }
 
@@ -120,37 +146,52 @@ var kernelFamilies = []realFamily{
 	},
 }
 
-func inKernel(r *director.RealStatus) bool { return r.InKernel }
+func inKernel(_ *director.Status, r *director.RealStatus) bool { return r.InKernel }
+
+func kernelRead(st *director.Status, _ *director.VirtualStatus) bool {
+	return st.Kernel.ReadError == ""
+}
 
 // configured leaves out the fallback and what left the file: an alert on "not
 // up" must not fire for them.
-func configured(r *director.RealStatus) bool {
+func configured(_ *director.Status, r *director.RealStatus) bool {
 	return r.State != director.StateFallback && r.State != director.StateLeaving
+}
+
+// verdict leaves out who isn't checked, too, where the kernel wasn't read: whether
+// it has traffic isn't known then.
+func verdict(st *director.Status, r *director.RealStatus) bool {
+	return configured(st, r) && (st.Kernel.ReadError == "" || !unchecked(r))
+}
+
+// judged leaves out virtual services of which only such real servers could be up.
+func judged(st *director.Status, v *director.VirtualStatus) bool {
+	return v.Up || st.Kernel.ReadError == "" || !slices.ContainsFunc(v.Reals, func(r director.RealStatus) bool { return unchecked(&r) })
+}
+
+func hasDeadline(_ *director.Status, r *director.RealStatus) bool {
+	return r.State == director.StateDraining && r.Hold != nil && r.Hold.Deadline != nil
+}
+
+func unchecked(r *director.RealStatus) bool {
+	return cmp.Or(r.Verdict, r.State) == director.StateUnchecked
 }
 
 // up is the check's verdict, also where a person holds the real server back.
 func up(r *director.RealStatus) uint64 {
-	switch cmp.Or(r.Verdict, r.State) {
-	case director.StateUnchecked:
+	if unchecked(r) {
 		return truth(r.InKernel && r.Weight > 0)
-	case director.StateUp:
-		return 1
 	}
-	return 0
+	return truth(cmp.Or(r.Verdict, r.State) == director.StateUp)
 }
 
 func (e *exposition) virtuals(st *director.Status) {
-	if len(st.Virtuals) == 0 {
-		return
-	}
 	for _, f := range virtualFamilies {
-		if f.kernel && st.Kernel.ReadError != "" {
-			continue
-		}
 		e.family(f.name, f.kind, f.help)
 		for i := range st.Virtuals {
-			v := &st.Virtuals[i]
-			e.sample(f.name, f.value(v), "virtual", v.Name)
+			if v := &st.Virtuals[i]; f.of == nil || f.of(st, v) {
+				e.sample(f.name, f.value(v), "virtual", v.Name)
+			}
 		}
 	}
 }
@@ -164,59 +205,32 @@ func (e *exposition) reals(st *director.Status) {
 
 func (e *exposition) realFamilies(st *director.Status, families []realFamily) {
 	for _, f := range families {
-		begun := false // a family without a series isn't written
+		e.family(f.name, f.kind, f.help)
 		for i := range st.Virtuals {
 			v := &st.Virtuals[i]
 			for j := range v.Reals {
-				r := &v.Reals[j]
-				if f.of != nil && !f.of(r) {
-					continue
+				if r := &v.Reals[j]; f.of == nil || f.of(st, r) {
+					e.sample(f.name, f.value(r), "virtual", v.Name, "real", r.Address)
 				}
-				if !begun {
-					e.family(f.name, f.kind, f.help)
-					begun = true
-				}
-				e.sample(f.name, f.value(r), "virtual", v.Name, "real", r.Address)
 			}
 		}
 	}
 }
 
-// checks writes what was checked and, for real servers in which something
-// changed, since when.
+// checks writes what was checked.
 func (e *exposition) checks(st *director.Status) {
 	const checks = "ipvsd_checks_total"
-	begun := false
+	e.family(checks, counter, "Checks of a real server, by result: ok, failed, void (it could not be made, for a want of the director's own such as descriptors: it counts for nothing).")
 	for i := range st.Virtuals {
 		v := &st.Virtuals[i]
 		for j := range v.Reals {
 			r := &v.Reals[j]
-			if r.Check.Type == "" || cmp.Or(r.Verdict, r.State) == director.StateUnchecked {
+			if r.Check.Type == "" || unchecked(r) {
 				continue
-			}
-			if !begun {
-				e.family(checks, counter, "Checks of a real server, by result: ok, failed.")
-				begun = true
 			}
 			e.sample(checks, r.Check.Good, "virtual", v.Name, "real", r.Address, "result", "ok")
 			e.sample(checks, r.Check.Bad, "virtual", v.Name, "real", r.Address, "result", "failed")
-		}
-	}
-
-	const changed = "ipvsd_real_server_state_since_timestamp_seconds"
-	begun = false
-	for i := range st.Virtuals {
-		v := &st.Virtuals[i]
-		for j := range v.Reals {
-			r := &v.Reals[j]
-			if r.Since.IsZero() {
-				continue
-			}
-			if !begun {
-				e.family(changed, gauge, "When the real server's state began, in Unix time.")
-				begun = true
-			}
-			e.sample(changed, seconds(r.Since), "virtual", v.Name, "real", r.Address)
+			e.sample(checks, r.Check.Void, "virtual", v.Name, "real", r.Address, "result", "void")
 		}
 	}
 }

@@ -20,24 +20,30 @@ import (
 // pages answers the paths of both listeners.
 type pages struct {
 	source  Source
+	reads   *reads
 	metrics *Metrics
 	log     *slog.Logger
 	slots   chan struct{} // one for each Status in memory
+	feed    *feed
 }
 
 func newPages(source Source, metrics *Metrics, log *slog.Logger) *pages {
-	return &pages{source: source, metrics: metrics, log: log, slots: make(chan struct{}, maxStatuses)}
+	return &pages{source: source, reads: newReads(source), metrics: metrics, log: log, slots: make(chan struct{}, maxStatuses), feed: newFeed(source)}
 }
 
 // public is what [http] listen answers. Nothing here changes anything.
 func (p *pages) public() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/{$}", p.index)
+	mux.HandleFunc("/dashboard/{file}", p.asset)
 	mux.HandleFunc("/metrics", p.slot(p.serveMetrics))
 	mux.HandleFunc("/healthz", p.healthz)
 	mux.HandleFunc("/readyz", p.slot(p.readyz))
 	mux.HandleFunc("/active", p.active)
 	mux.HandleFunc("/api/v1/status", p.slot(p.status))
+	mux.HandleFunc("/api/v1/events", p.events)
+	mux.HandleFunc("/api/v1/history", p.slot(p.history))
+	mux.HandleFunc("/api/v1/journal", p.slot(p.serveJournal))
 	return readOnly(mux)
 }
 
@@ -71,21 +77,6 @@ func (p *pages) slot(next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-const indexPage = `<!doctype html><meta charset="utf-8"><title>ipvsd</title>
-<h1>ipvsd</h1><ul>
-<li><a href="/api/v1/status">/api/v1/status</a> virtual services and real servers, JSON
-<li><a href="/metrics">/metrics</a> Prometheus, OpenMetrics
-<li><a href="/healthz">/healthz</a> do the daemon's loops turn
-<li><a href="/readyz">/readyz</a> is the kernel programmed, is every real server checked
-<li><a href="/active">/active</a> is this the active director
-</ul>
-`
-
-func (p *pages) index(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_, _ = io.WriteString(w, indexPage)
-}
-
 func (p *pages) healthz(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), hungTimeout)
 	defer cancel()
@@ -101,7 +92,7 @@ func (p *pages) readyz(w http.ResponseWriter, r *http.Request) {
 		say(w, "ready")
 		return
 	}
-	missing := awaited(snapshot(r.Context(), p.source))
+	missing := awaited(p.reads.status(r.Context()))
 	http.Error(w, "not ready: "+strings.Join(missing, "; "), http.StatusServiceUnavailable)
 }
 
@@ -152,7 +143,7 @@ func awaited(st director.Status) []string {
 }
 
 func (p *pages) status(w http.ResponseWriter, r *http.Request) {
-	st := snapshot(r.Context(), p.source)
+	st := p.reads.status(r.Context())
 	p.metrics.seen(&st)
 	w.Header().Set("Content-Type", "application/json")
 	body, done := compressed(w, r)
@@ -163,7 +154,7 @@ func (p *pages) status(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *pages) serveMetrics(w http.ResponseWriter, r *http.Request) {
-	st := snapshot(r.Context(), p.source)
+	st := p.reads.status(r.Context())
 	if st.Kernel.ReadError != "" {
 		p.metrics.scrapeErrors.Inc()
 		p.log.Warn("kernel not read for a scrape", "err", st.Kernel.ReadError)

@@ -28,7 +28,6 @@ func TestPages(t *testing.T) {
 		code               int
 		body               string
 	}{
-		{"index", "GET", "/", well, 200, indexPage},
 		{"unknown path", "GET", "/nothing", well, 404, "404 page not found\n"},
 		{"below the index", "GET", "/metrics/", well, 404, "404 page not found\n"},
 		{"healthy", "GET", "/healthz", well, 200, "ok\n"},

@@ -12,6 +12,8 @@ type Options struct {
 	Log    *slog.Logger
 	Socket string // the control socket; "": DefaultSocket
 	HTTP   string // [http] listen; "": off
+
+	Journal Journal // what the dashboard tells of the past; nil: nothing
 }
 
 // Server is the control socket and the HTTP port. [Listen] opens both, so that
@@ -19,6 +21,7 @@ type Options struct {
 type Server struct {
 	control *control
 	web     *web
+	feed    *feed
 }
 
 // Listen opens the control socket and the port. Another living director is an
@@ -28,7 +31,8 @@ func Listen(source Source, metrics *Metrics, o Options) (*Server, error) {
 		o.Socket = DefaultSocket
 	}
 	p := newPages(source, metrics, o.Log)
-	s := &Server{control: newControl(o.Socket, p), web: newWeb(p.public(), o.Log)}
+	p.feed.journal = o.Journal
+	s := &Server{control: newControl(o.Socket, p), web: newWeb(p.public(), o.Log), feed: p.feed}
 	if err := s.control.listen(); err != nil {
 		return nil, err
 	}
@@ -56,11 +60,13 @@ func (s *Server) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ends := make(chan error, 2)
+	go s.feed.run(ctx)
 	go func() { ends <- s.control.run(ctx) }()
 	go func() { ends <- s.web.run(ctx) }()
 	first := <-ends
 	cancel()
 	second := <-ends
+	<-s.feed.ended
 	if first != nil {
 		return first
 	}

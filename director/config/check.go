@@ -30,6 +30,7 @@ type check struct {
 	port       uint16       // 0: the real server's
 	rise, fall int
 	known      bool // the type is
+	vip        bool // it goes to the virtual service's address
 }
 
 // check reads the check of the virtual service.
@@ -61,6 +62,7 @@ func (b *virtualReader) check() check {
 	c.spec.Interval = or(raw.Interval, defaultInterval).duration()
 	c.spec.Timeout = or(raw.Timeout, defaultTimeout).duration()
 	b.fillCheck(&c)
+	c.vip = b.path(&c)
 	b.adviseCheck(c)
 	if len(b.raw.Reals) == 0 { // what nobody uses yet may be wrong all the same
 		to := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), max(b.service.Addr.Port(), 1))

@@ -17,11 +17,15 @@ import (
 // DefaultFile is where the file is looked for when nothing else is said.
 const DefaultFile = "/etc/ipvsd/ipvsd.toml"
 
+// DefaultStateDir is [director] state_dir where the file doesn't say.
+const DefaultStateDir = "/var/lib/ipvsd"
+
 // Config is a whole file, validated, with defaults filled in. It is never
 // changed after Load returned it.
 type Config struct {
 	File     string
 	Hash     string // SHA-256 of the file's bytes, in hex
+	Text     []byte // the file's bytes
 	HTTP     HTTP
 	Director Director
 	Sysctl   Sysctl
@@ -31,6 +35,10 @@ type Config struct {
 	Groups   []Group  // of a cluster: every address is in exactly one
 	VIPs     []VIP
 	Virtuals []Virtual // in the file's order
+
+	// CheckServices are the virtual services, by firewall marks of our own, that
+	// carry the checks with path = "vip", each to one real server.
+	CheckServices table.State
 }
 
 // HTTP is the section [http].
@@ -46,6 +54,7 @@ type Director struct {
 	RemovalGrace time.Duration // how long a real server that left the file may finish its connections at weight 0
 
 	MaintenanceDir string // a file there that is named for a real server takes it out; "" is off
+	CheckMarks     uint32 // the first of the firewall marks that are for checks, CheckMarks in number
 }
 
 // Sysctl is the section [sysctl].

@@ -50,6 +50,7 @@ func globals(c *Config) []setting {
 		{"[director] state_dir", c.Director.StateDir},
 		{"[director] removal_grace", c.Director.RemovalGrace.String()},
 		{"[director] maintenance_dir", strconv.Quote(c.Director.MaintenanceDir)},
+		{"[director] check_marks", fmt.Sprintf("%#x", c.Director.CheckMarks)},
 		{"[sysctl] manage", fmt.Sprint(c.Sysctl.Manage)},
 	}, toldGlobally(c)...)
 }
@@ -192,7 +193,8 @@ func checkSettings(r Real) []setting {
 	return []setting{
 		{"check type", string(c.Type)},
 		{"check protocol", strconv.Quote(c.Protocol)},
-		{"check target", c.Target.String()},
+		{"check path", pathWord(c)},
+		{"check target", checkTarget(c)},
 		{"check interval", c.Interval.String()},
 		{"check timeout", c.Timeout.String()},
 		{"check rise", fmt.Sprint(r.Rise)},

@@ -86,7 +86,7 @@ func read(name string, data []byte, here *machine) (*Config, []Warning, error) {
 	r.decode("", reflect.ValueOf(&raw).Elem(), table, index(text), 1)
 	cfg := r.build(&raw)
 	sum := sha256.Sum256(data)
-	cfg.File, cfg.Hash = name, hex.EncodeToString(sum[:])
+	cfg.File, cfg.Text, cfg.Hash = name, data, hex.EncodeToString(sum[:])
 	warnings := unique(r.warnings)
 	sortWarnings(warnings)
 	if problems := r.sorted(syntax); len(problems) > 0 {
@@ -128,7 +128,7 @@ func (r *report) build(raw *rawFile) *Config {
 		Director: Director{
 			CleanStop:    or(raw.Director.CleanStop, false),
 			AutoReload:   or(raw.Director.AutoReload, false),
-			StateDir:     or(raw.Director.StateDir, "/var/lib/ipvsd"),
+			StateDir:     or(raw.Director.StateDir, DefaultStateDir),
 			RemovalGrace: or(raw.Director.RemovalGrace, defaultGrace).duration(),
 
 			MaintenanceDir: or(raw.Director.MaintenanceDir, ""),
@@ -142,8 +142,10 @@ func (r *report) build(raw *rawFile) *Config {
 		r.key(&raw.Director.at, "state_dir", "%q doesn't begin with /; write the whole path, such as \"/var/lib/ipvsd\"", d)
 	}
 	r.maintenanceDir(&raw.Director.at, cfg.Director.MaintenanceDir)
+	cfg.Director.CheckMarks = r.checkMarks(raw)
 	cfg.Hooks, cfg.Email = r.hooks(&raw.Hooks), r.email(&raw.Email)
 	cfg.Virtuals = r.virtuals(raw, cfg)
+	cfg.CheckServices = checkServices(cfg)
 	cfg.VIPs = r.vips(raw, cfg.Virtuals)
 	vips := addresses(cfg)
 	cfg.Cluster = r.cluster(raw, vips)

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/ipvsd/ipvsd/director/pool"
+	"github.com/ipvsd/ipvsd/director/table"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -135,7 +136,7 @@ func dump(cfg *Config, warnings []Warning) string {
 		fmt.Fprintf(&b, "\nvirtual in line %d: %s\n", v.Line, v.Service.ServiceKey)
 		print := func(indent string, list []setting) {
 			for _, s := range list {
-				if !slices.Contains([]string{"", `""`, "0", "false", "invalid AddrPort"}, s.value) {
+				if !slices.Contains([]string{"", `""`, "0", "false", "invalid AddrPort", direct}, s.value) {
 					fmt.Fprintf(&b, "%s%s: %s\n", indent, s.name, s.value)
 				}
 			}
@@ -150,6 +151,10 @@ func dump(cfg *Config, warnings []Warning) string {
 			if r.Check.Headers != "" {
 				fmt.Fprintf(&b, "    check headers: %q\n", r.Check.Headers)
 				r.Check.Headers = ""
+			}
+			if r.Check.Via.IsValid() {
+				key := table.ByMark(v.Service.Family, r.Check.Mark)
+				fmt.Fprintf(&b, "    check goes to %s by %v\n", r.Check.Target, table.Plan(nil, table.State{key: cfg.CheckServices[key]}, nil))
 			}
 			print("    ", checkSettings(r))
 		}

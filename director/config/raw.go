@@ -30,6 +30,7 @@ type rawDirector struct {
 	RemovalGrace *span   `toml:"removal_grace"`
 
 	MaintenanceDir *string `toml:"maintenance_dir"`
+	CheckMarks     *int64  `toml:"check_marks"`
 }
 
 type rawSysctl struct {
@@ -46,6 +47,7 @@ type rawCheck struct {
 	Rise     *int64  `toml:"rise"`
 	Fall     *int64  `toml:"fall"`
 	Port     *int64  `toml:"port"`
+	Path     *string `toml:"path"`
 
 	Request      *string `toml:"request"`
 	Receive      *string `toml:"receive"`

@@ -37,6 +37,9 @@ func (b *virtualReader) reals(lines map[netip.AddrPort]int) []Real {
 			}
 			lines[real.Addr] = raw.line("address")
 			real.Check = b.spec(check, raw, real.Addr)
+			if check.vip {
+				b.through(check, &real)
+			}
 		}
 		reals = append(reals, real)
 	}

@@ -43,7 +43,7 @@ func (b *virtualReader) settings() {
 // be somebody's own module, unless it looks like a slip.
 func (b *virtualReader) scheduler() string {
 	name := or(b.raw.Scheduler, "wlc")
-	switch near := nearest(name, schedulers); {
+	switch near := Nearest(name, schedulers); {
 	case slices.Contains(schedulers, name):
 	case near != "":
 		b.fail("scheduler", "%q is not known; did you mean %q?", name, near)

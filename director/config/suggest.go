@@ -9,9 +9,10 @@ import (
 
 // section is one table that a file can have.
 type section struct {
-	path string // dotted; "" is the top of the file
-	list bool   // written in double brackets
-	keys []string
+	path  string // dotted; "" is the top of the file
+	list  bool   // written in double brackets
+	keys  []string
+	types []reflect.Type // of the keys
 }
 
 // sections lists all tables with their keys, from the raw structs.
@@ -27,11 +28,11 @@ func walk(path string, list bool, t reflect.Type) []section {
 		if key == "" {
 			continue
 		}
-		self.keys = append(self.keys, key)
 		ft, many := f.Type, f.Type.Kind() == reflect.Slice
 		if many || ft.Kind() == reflect.Pointer {
 			ft = ft.Elem()
 		}
+		self.keys, self.types = append(self.keys, key), append(self.types, ft)
 		if embedsAt(ft) {
 			below = append(below, walk(join(path, key), many, ft)...)
 		}
@@ -156,7 +157,7 @@ func unknownKey(path, key string) (problem, meant string) {
 	if len(elsewhere) == 0 {
 		elsewhere = far
 	}
-	near := nearest(key, here.keys)
+	near := Nearest(key, here.keys)
 	switch {
 	case ldirectord[key] != "":
 		return fmt.Sprintf("%s; that is ldirectord's word for %s", said, ldirectord[key]), ""
@@ -185,15 +186,15 @@ func words(list []string) string {
 // didYouMean ends a message about an unknown word: with the nearest known one,
 // else with all.
 func didYouMean(word string, known []string) string {
-	if n := nearest(word, known); n != "" {
+	if n := Nearest(word, known); n != "" {
 		return fmt.Sprintf("did you mean %q?", n)
 	}
 	return "write one of " + words(known)
 }
 
-// nearest returns the known word that a misspelled one is most like, "" where
+// Nearest returns the known word that a misspelled one is most like, "" where
 // none is near.
-func nearest(word string, known []string) string {
+func Nearest(word string, known []string) string {
 	if len(word) > 64 {
 		return ""
 	}

@@ -23,6 +23,9 @@ func (r *report) virtuals(raw *rawFile, cfg *Config) []Virtual {
 		v.Comment, v.Hooks, v.Email = b.comment(), b.hooks(cfg.Hooks.VirtualHooks), b.email(cfg.Email.To)
 		list = append(list, v)
 		if key := v.Service.ServiceKey; b.keyed {
+			if cfg.Director.IsCheckMark(key) {
+				b.fail("fwmark", "%d is one of the marks for checks, %#x to %#x; take another, or set [director] check_marks", key.FWMark, cfg.Director.CheckMarks, cfg.Director.CheckMarks+CheckMarks-1)
+			}
 			if line, ok := keys[key]; ok {
 				r.errorf(b.keyLine(), "%s: %s is already the virtual service in line %d; remove one of the two", b.keyName(), key, line)
 				continue

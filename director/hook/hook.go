@@ -52,7 +52,9 @@ type Queue struct {
 	mu      sync.Mutex
 	waiting map[string]waiting // by object
 	number  uint64
-	dropped int // since the last line about it
+	dropped int    // since the last line about it
+	running string // the object whose program runs
+	over    bool   // … and which has another state meanwhile that nobody is told
 }
 
 type waiting struct {
@@ -79,6 +81,7 @@ func (q *Queue) Put(c Call) {
 		}
 	}
 	if len(c.Program.Argv) == 0 {
+		q.over = q.over || c.Object == q.running
 		return
 	}
 	if len(q.waiting) >= maxWaiting {
@@ -147,6 +150,7 @@ func (q *Queue) take(now time.Time, last bool) (w waiting, next time.Time, ok bo
 	}
 	if ok {
 		delete(q.waiting, w.Object)
+		q.running, q.over = w.Object, false
 	}
 	return w, next, ok
 }
@@ -164,6 +168,8 @@ func (q *Queue) run(ctx context.Context, w waiting) {
 	attrs = append(attrs, "err", problem)
 	q.mu.Lock()
 	_, newer := q.waiting[w.Object]
+	newer = newer || q.over
+	q.running = ""
 	again := !newer && w.tries <= w.Program.Retries && len(q.waiting) < maxWaiting
 	if again {
 		pause := min(w.Program.Pause<<min(w.tries-1, 16), max(maxPause, w.Program.Pause))

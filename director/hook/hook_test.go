@@ -204,6 +204,39 @@ func TestPrograms(t *testing.T) {
 	}
 }
 
+// A program that fails when its state is over isn't tried again, also where
+// nobody is told of the state that came meanwhile.
+func TestOverMeanwhile(t *testing.T) {
+	dir := t.TempDir()
+	var out logged
+	q := New(slog.New(slog.NewTextHandler(&out, nil)))
+	start(t, q)
+	c := Call{Event: "active", Object: "group", State: "active", Program: Program{
+		Argv:    []string{script(t, "touch "+dir+"/begun; until [ -e "+dir+"/over ]; do sleep 0.01; done; exit 1")},
+		Timeout: time.Minute, Retries: 10, Pause: time.Millisecond,
+	}}
+	await := func(what string, ok func() bool) {
+		t.Helper()
+		for began := time.Now(); !ok(); time.Sleep(time.Millisecond) {
+			if time.Since(began) > 30*time.Second {
+				t.Fatalf("in vain for: %s\n%s", what, out.String())
+			}
+		}
+	}
+	q.Put(c)
+	await("it runs", func() bool { _, err := os.Stat(dir + "/begun"); return err == nil })
+	q.Put(Call{Event: "standby", Object: "group", State: "standby"})
+	if err := os.WriteFile(dir+"/over", nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	await("it has failed", func() bool { return strings.Contains(out.String(), "try=1") })
+	if !strings.Contains(out.String(), "given up") || !strings.Contains(out.String(), "newer=true") {
+		t.Error(out.String())
+	}
+	q.Put(c)
+	await("the next one is tried again", func() bool { return strings.Contains(out.String(), "try=2") })
+}
+
 // What waits when the daemon stops has its first try; what hangs is killed.
 func TestStop(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "told")

@@ -60,6 +60,7 @@ func (r Rules) stand(s Server, m Memory, now time.Time, fine uint32, text string
 		st.weight, st.rising = r.weigh(s, rec, now, fine, text, sh)
 		if rec.damped && r.Damping.Falls > 0 {
 			st.spare, sh.Damped, sh.Passing = true, true, true
+			sh.Until = rec.changed.Add(r.Damping.Calm)
 			sh.Why = fmt.Sprintf("flapping: more than %d falls within %s, out until it is calm for %s (%s left)",
 				r.Damping.Falls, words(r.Damping.Within), words(r.Damping.Calm), words(left(rec.changed, r.Damping.Calm, now)))
 		}
@@ -68,6 +69,7 @@ func (r Rules) stand(s Server, m Memory, now time.Time, fine uint32, text string
 	case m.keeps(s, rec):
 		st.weight, st.rising = r.weigh(s, rec, now, fine, text, sh)
 		st.kept, sh.Passing = true, true
+		sh.Until = m.open.until
 		sh.Why = "kept in by fail_open"
 	default:
 		sh.Dead = true

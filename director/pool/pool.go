@@ -107,6 +107,8 @@ type Share struct {
 	Passing bool   // the weight depends on what was remembered, or on an agent
 	Rising  bool   // its slow start isn't over
 	Damped  bool
+
+	Until time.Time // when slow start, damping or fail-open is over at the latest, as things are; zero: never
 }
 
 // Notable tells whether there is more to say than the verdicts and the file say.

@@ -48,6 +48,7 @@ func (p Policy) weigh(s Server, rec record, now time.Time, fine uint32, text str
 	}
 	if done, ok := p.risen(rec, now); ok {
 		rising, sh.Rising, sh.Passing = true, true, true
+		sh.Until = rec.rising.Add(p.SlowStart)
 		why = append(why, fmt.Sprintf("slow start: %s of %s", words(done), words(p.SlowStart)))
 		w = part(w, uint64(done), uint64(p.SlowStart))
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"os"
@@ -50,7 +51,19 @@ type plan struct {
 	check           string
 	interval        time.Duration
 	timeout         time.Duration
+	http            string // ipvsd's [http] listen; "": off
+	fork            yesNo  // ldirectord: a process for each virtual service
 	extra           string // of ipvsd's file
+}
+
+// yesNo is a boolean in ldirectord's words.
+type yesNo bool
+
+func (y yesNo) String() string {
+	if y {
+		return "yes"
+	}
+	return "no"
 }
 
 func (p plan) vip(i int) netip.AddrPort { return netip.AddrPortFrom(vip, uint16(1000+i)) }
@@ -58,7 +71,24 @@ func (p plan) vip(i int) netip.AddrPort { return netip.AddrPortFrom(vip, uint16(
 // real is the address of a real server; every one is another.
 func (p plan) real(i, j int) netip.AddrPort {
 	n := i*p.reals + j
-	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 9, byte(n / 250), byte(n%250 + 1)}), 80)
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 9, byte(n / 250), byte(n%250 + 1)}), cmp.Or(ports[p.kind(i)], 80))
+}
+
+// mixed is a plan.check: some virtual services with each of three checks, which
+// all directors have.
+const mixed = "mixed"
+
+// kind is how the real servers of virtual service i are checked.
+func (p plan) kind(i int) string {
+	switch {
+	case p.check != mixed:
+		return p.check
+	case i%10 < 5:
+		return "http"
+	case i%10 < 8:
+		return "connect"
+	}
+	return "smtp"
 }
 
 func (s *site) write(name, text string) string {
@@ -71,14 +101,15 @@ func (s *site) write(name, text string) string {
 func (s *site) ipvsdFile(p plan) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "[director]\nstate_dir = %q\nremoval_grace = \"0s\"\nclean_stop = true\n", filepath.Join(s.dir, "state"))
-	fmt.Fprintf(&b, "[http]\nlisten = \"\"\n")
-	fmt.Fprintf(&b, "[check]\ntype = %q\ninterval = %q\ntimeout = %q\n", p.check, p.interval, p.timeout)
-	if p.check == "http" {
-		fmt.Fprintf(&b, "request = %q\nstatus = 200\n", page)
-	}
+	fmt.Fprintf(&b, "[http]\nlisten = %q\n", p.http)
+	fmt.Fprintf(&b, "[check]\ninterval = %q\ntimeout = %q\n", p.interval, p.timeout)
 	b.WriteString(p.extra)
 	for i := range p.virtuals {
 		fmt.Fprintf(&b, "[[virtual]]\naddress = %q\nscheduler = \"rr\"\nforward = \"nat\"\n", p.vip(i))
+		fmt.Fprintf(&b, "[virtual.check]\ntype = %q\n", p.kind(i))
+		if p.kind(i) == "http" {
+			fmt.Fprintf(&b, "request = %q\nstatus = 200\n", page)
+		}
 		for j := range p.reals {
 			fmt.Fprintf(&b, "[[virtual.real]]\naddress = %q\n", p.real(i, j))
 		}
@@ -100,12 +131,14 @@ func (s *site) keepalived(p plan) *lab.Proc {
 	for i := range p.virtuals {
 		fmt.Fprintf(&b, "virtual_server %s %d {\n  delay_loop %s\n  lb_algo rr\n  lb_kind NAT\n  protocol TCP\n", vip, p.vip(i).Port(), seconds(p.interval))
 		for j := range p.reals {
-			fmt.Fprintf(&b, "  real_server %s 80 {\n    weight 1\n    inhibit_on_failure\n", p.real(i, j).Addr())
-			switch p.check {
+			fmt.Fprintf(&b, "  real_server %s %d {\n    weight 1\n    inhibit_on_failure\n", p.real(i, j).Addr(), p.real(i, j).Port())
+			switch p.kind(i) {
 			case "http":
 				fmt.Fprintf(&b, "    HTTP_GET {\n      url {\n        path %s\n        status_code 200\n      }\n", page)
 			case "connect":
 				b.WriteString("    TCP_CHECK {\n")
+			case "smtp":
+				b.WriteString("    SMTP_CHECK {\n")
 			}
 			fmt.Fprintf(&b, "      connect_timeout %s\n      retry 0\n    }\n  }\n", seconds(p.timeout))
 		}
@@ -119,14 +152,22 @@ func (s *site) keepalived(p plan) *lab.Proc {
 // ldirectord starts ldirectord, one process for all.
 func (s *site) ldirectord(p plan) *lab.Proc {
 	var b strings.Builder
-	fmt.Fprintf(&b, "supervised=yes\nquiescent=yes\ncheckinterval=%d\nchecktimeout=%d\nnegotiatetimeout=%d\n",
+	fmt.Fprintf(&b, "supervised=yes\nquiescent=yes\nfork=%s\ncheckinterval=%d\nchecktimeout=%d\nnegotiatetimeout=%d\n", p.fork,
 		int(p.interval.Seconds()), int(p.timeout.Seconds()), int(p.timeout.Seconds()))
 	for i := range p.virtuals {
 		fmt.Fprintf(&b, "virtual=%s\n", p.vip(i))
 		for j := range p.reals {
 			fmt.Fprintf(&b, "\treal=%s masq\n", p.real(i, j))
 		}
-		fmt.Fprintf(&b, "\tservice=http\n\tscheduler=rr\n\tprotocol=tcp\n\tchecktype=negotiate\n\trequest=%q\n\treceive=\"Test Page\"\n", page[1:])
+		b.WriteString("\tscheduler=rr\n\tprotocol=tcp\n")
+		switch p.kind(i) {
+		case "http":
+			fmt.Fprintf(&b, "\tservice=http\n\tchecktype=negotiate\n\trequest=%q\n\treceive=\"Test Page\"\n", page[1:])
+		case "connect":
+			b.WriteString("\tservice=none\n\tchecktype=connect\n")
+		case "smtp":
+			b.WriteString("\tservice=smtp\n\tchecktype=negotiate\n")
+		}
 	}
 	return s.director.Start("/usr/sbin/ldirectord", s.write("ldirectord.cf", b.String()), "start")
 }

@@ -74,6 +74,6 @@
 //   - The lab kernel (6.1) lacks the scheduler twos and FOU/GUE on the sending side of ip tunnels; conn_tab_bits is 12.
 //   - After a loss of ARP requests the kernel asks again after 1 s: wait with [Eventually] after a Heal.
 //   - All hosts share the file system, the process numbers and the sysctls outside of net.*. A daemon with a fixed path
-//     that runs on two hosts wants [Host.Private].
+//     that runs on two hosts wants [Host.Private]; [Host.Own] gives a host what is as good as its own disk.
 //   - The hosts' IPv6 addresses need no duplicate address detection. Bridges do not snoop multicast.
 package lab

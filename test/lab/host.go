@@ -246,6 +246,32 @@ func (h *Host) Private(dirs ...string) {
 	}
 }
 
+// Own gives the host a copy of its own of each folder, as a disk of its own would: it sees what is there, and nobody else
+// sees what it writes. The test reads it by [Host.Do].
+func (h *Host) Own(dirs ...string) {
+	h.t.Helper()
+	for _, d := range dirs {
+		if err := h.space.quick(func() error { return own(d) }); err != nil {
+			h.t.Fatalf("lab: %s: own %s: %v", h.Name, d, err)
+		}
+	}
+}
+
+// own puts an overlay over a folder. What is written goes to a tmpfs, which the overlay keeps alive: an overlay, as the
+// lab's root is one, can't take another one's writes.
+func own(dir string) error {
+	const disk = "/mnt"
+	if err := unix.Mount("tmpfs", disk, "tmpfs", 0, "mode=755"); err != nil {
+		return fmt.Errorf("mount tmpfs on %s: %v", disk, err)
+	}
+	upper, work := filepath.Join(disk, "upper"), filepath.Join(disk, "work")
+	err := errors.Join(os.Mkdir(upper, 0o755), os.Mkdir(work, 0o755))
+	if err == nil {
+		err = unix.Mount("overlay", dir, "overlay", 0, fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", dir, upper, work))
+	}
+	return errors.Join(err, unix.Unmount(disk, unix.MNT_DETACH))
+}
+
 // sysctlPath knows both net.ipv4.ip_forward and net/ipv4/conf/eth0.1/arp_ignore.
 func sysctlPath(key string) string {
 	if !strings.Contains(key, "/") {

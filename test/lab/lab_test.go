@@ -3,6 +3,7 @@ package lab_test
 import (
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -109,6 +110,28 @@ func TestPrivate(t *testing.T) {
 	})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// A folder of its own has what was there, and what a host writes, replaces or removes is its own.
+func TestOwn(t *testing.T) {
+	a, b := pair(t)
+	dir := t.TempDir()
+	for _, name := range []string{"old", "gone"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("test"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a.Own(dir, "/run")
+	a.Run("sh", "-ec", "cd "+dir+"; rm gone; echo a >new; echo a >old; touch /run/own")
+	if got := a.Run("sh", "-ec", "cd "+dir+"; ls; cat old new"); got != "new\nold\na\na\n" {
+		t.Errorf("a sees %q", got)
+	}
+	if got := b.Run("sh", "-ec", "cd "+dir+"; ls; cat old gone"); got != "gone\nold\ntesttest" {
+		t.Errorf("b sees %q", got)
+	}
+	if _, err := os.Stat("/run/own"); err == nil {
+		t.Error("the test sees what a wrote")
 	}
 }
 

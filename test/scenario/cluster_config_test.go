@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-
 	"github.com/ipvsd/ipvsd/cluster/core"
 	"github.com/ipvsd/ipvsd/director"
 )

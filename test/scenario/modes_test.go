@@ -43,7 +43,10 @@ func tutorialFile(method string, ipv6 bool) string {
 
 // TestTutorial takes the tutorial's farm through its life, by every forwarding
 // method and both families: spread, death, broken page, fallback, return.
-func TestTutorial(t *testing.T) {
+func TestTutorial(t *testing.T) { eachMode(t, tutorialLife) }
+
+// eachMode runs a test by every forwarding method and both families.
+func eachMode(t *testing.T, life func(t *testing.T, method string, ipv6 bool)) {
 	for _, mode := range []struct {
 		method string
 		ipv6   bool
@@ -52,7 +55,7 @@ func TestTutorial(t *testing.T) {
 		if mode.ipv6 {
 			name = mode.method + "-ipv6"
 		}
-		t.Run(name, func(t *testing.T) { tutorialLife(t, mode.method, mode.ipv6) })
+		t.Run(name, func(t *testing.T) { life(t, mode.method, mode.ipv6) })
 	}
 }
 

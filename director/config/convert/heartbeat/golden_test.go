@@ -117,6 +117,7 @@ func TestConvert(t *testing.T) {
 		{name: "no deadtime", config: "deadtime soon", not: "profile", note: "!no time"},
 		{name: "witnesses", config: "ping 192.0.2.254\nping_group g 192.0.2.253 lb2\nnode a b", want: `witnesses = ["192.0.2.254", "192.0.2.253", "192.0.2.4"]`},
 		{name: "of three", config: "ping 192.0.2.254\nnode a b c", want: "[[cluster.track]]\ngateway = \"192.0.2.254\"", not: "witnesses"},
+		{name: "group of three", config: "ping_group g 192.0.2.254\nnode a b c", want: "gateway = \"192.0.2.254\"", note: "counts by itself"},
 		{name: "itself", config: "ping 192.0.2.10\nping nobody", resources: "lb1 192.0.2.10", not: "witnesses", note: "!director's own address or a virtual one"},
 		{name: "crm", config: "crm yes", note: "!cluster resource manager"},
 		{name: "no crm", config: "crm off"},

@@ -108,7 +108,7 @@ func (v *virtual) checkPort(r *real, n *node) uint16 {
 		port = r.own
 	}
 	if ip := n.last("connect_ip"); ip != nil && ip.arg(0) != r.n.arg(0) {
-		v.lose(ip, "a check goes to the real server's own address")
+		v.lose(ip, "a check goes to the real server's own address; path = \"vip\" in [virtual.check] sends it to the virtual one")
 	}
 	if c := n.last("connect_port"); c != nil {
 		port = uint16(v.number(c, 0, int64(port), 1, 65535))

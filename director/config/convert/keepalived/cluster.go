@@ -87,16 +87,14 @@ func (im *importer) set(t *emit.Table, n *node, key string, value any) {
 // rest notes what of VRRP nothing is made of.
 func (im *importer) rest(c *cluster) {
 	for _, n := range c.instances {
-		im.dropRest(n, "interface priority advert_int nopreempt preempt preempt_delay unicast_src_ip mcast_src_ip unicast_peer virtual_ipaddress "+
-			"virtual_ipaddress_excluded track_interface track_script track_process notify notify_master notify_backup notify_fault "+
-			"authentication lvs_sync_daemon_interface", instanceWords)
+		im.dropRest(n, instanceKept, instanceWords)
 	}
 	names := ""
 	for _, n := range c.instances {
 		names += n.arg(0) + " "
 	}
 	for _, n := range c.syncs {
-		im.dropRest(n, names+"group track_interface track_script track_process notify notify_master notify_backup notify_fault", instanceWords)
+		im.dropRest(n, names+syncKept, instanceWords)
 	}
 }
 

@@ -12,7 +12,7 @@ func (im *importer) globals(c *cluster) {
 		if n := g.last("lvs_flush_on_stop"); n != nil {
 			im.set(im.doc.Table("director"), n, "clean_stop", true)
 		}
-		im.dropRest(g, "lvs_flush_on_stop lvs_sync_daemon default_interface", globalWords)
+		im.dropRest(g, globalKept, globalWords)
 	}
 }
 

@@ -34,7 +34,8 @@ type importer struct {
 	names    map[string]bool     // and their names
 	virtuals map[netip.Addr]bool // and their addresses
 	leftover []string            // comments of what has no table of its own
-	mixed    bool                // a real server has another family than its virtual server
+	alerts   alerts
+	mixed    bool // a real server has another family than its virtual server
 }
 
 // Convert imports keepalived.conf. Several files are read as one.
@@ -84,10 +85,14 @@ func (im *importer) root(root *node) {
 		root.body[0].above = nil
 	}
 	for _, n := range root.body {
-		if n.key() == "virtual_server_group" {
+		switch n.key() {
+		case "virtual_server_group":
 			im.group(n)
+		case "global_defs":
+			vrrp.global = append(vrrp.global, n)
 		}
 	}
+	im.mail(vrrp.global)
 	for _, n := range root.body {
 		switch n.key() {
 		case "virtual_server":
@@ -95,7 +100,6 @@ func (im *importer) root(root *node) {
 		case "virtual_server_group":
 			im.leftover = append(im.leftover, n.comments()...) // its entries have their own
 		case "global_defs":
-			vrrp.global = append(vrrp.global, n)
 		case "vrrp_instance":
 			vrrp.instances = append(vrrp.instances, n)
 		case "vrrp_sync_group":

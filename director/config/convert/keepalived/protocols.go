@@ -14,21 +14,26 @@ func (v *virtual) http(p *probe, in []*node) {
 	if p.n.key() == "SSL_GET" {
 		p.typ = "https"
 	}
-	v.dropRest(p.n, commonKeys+" nb_get_retry url virtualhost", checkWords)
+	v.dropRest(p.n, commonKeys+httpKept, checkWords)
 	p.request = "/"
-	urls := p.n.blocks("url")
+	var urls []*node
+	for _, u := range p.n.blocks("url") {
+		if u.last("path") != nil {
+			urls = append(urls, u)
+		} else {
+			v.lose(u, "it has no path, and keepalived passes it over; so does the output")
+		}
+	}
 	if len(urls) == 0 {
-		v.lose(p.n, "no url; it asks for /")
+		v.lose(p.n, "no url with a path, so that keepalived never checks; here it asks for /")
 		return
 	}
 	url := urls[0]
 	for _, u := range urls[1:] {
 		v.lose(u, "a check asks for one page here, and that is the one in line %d", url.line)
 	}
-	v.dropRest(url, "path status_code virtualhost regex regex_options regex_no_match", urlWords)
-	if n := url.last("path"); n != nil {
-		p.request = v.path(n)
-	}
+	v.dropRest(url, urlKept, urlWords)
+	p.request = v.path(url.last("path"))
 	p.host = v.virtualhost(inner(append([]*node{url}, in...), "virtualhost"))
 	p.status = v.status(url.last("status_code"))
 	if not := url.last("regex_no_match"); not != nil {
@@ -138,10 +143,10 @@ func (v *virtual) smtp(p *probe) {
 			p.port = uint16(v.number(c, 0, 25, 1, 65535))
 		}
 		if ip := h.last("connect_ip"); ip != nil {
-			v.lose(ip, "a check goes to the real server's own address")
+			v.lose(ip, "a check goes to the real server's own address; path = \"vip\" in [virtual.check] sends it to the virtual one")
 		}
 	}
-	v.dropRest(p.n, commonKeys+" helo_name host", checkWords)
+	v.dropRest(p.n, commonKeys+smtpKept, checkWords)
 }
 
 var (
@@ -151,7 +156,7 @@ var (
 
 func (v *virtual) dns(p *probe) {
 	p.typ, p.record, p.request = "dns", "SOA", "."
-	v.dropRest(p.n, commonKeys+" type name", checkWords)
+	v.dropRest(p.n, commonKeys+dnsKept, checkWords)
 	if n := p.n.last("type"); n != nil {
 		if t := strings.ToUpper(n.arg(0)); slices.Contains(records, t) {
 			p.record = t
@@ -166,6 +171,7 @@ func (v *virtual) dns(p *probe) {
 			v.lose(n, "%q is no name to ask for; taken as \".\"", n.arg(0))
 		}
 	}
+	v.tell(p.n, "NOERROR is good only with a record of that type in the answer; keepalived takes one without, too")
 	if v.protocol == "tcp" {
 		v.tell(p.n, "of a tcp service type \"dns\" asks over TCP")
 	}
@@ -174,7 +180,7 @@ func (v *virtual) dns(p *probe) {
 // udp reads UDP_CHECK. Without an answer there is nothing to tell a server that
 // is well from one that isn't there, but for what ICMP says.
 func (v *virtual) udp(p *probe) {
-	v.dropRest(p.n, commonKeys+" payload require_reply min_reply_length max_reply_length", checkWords)
+	v.dropRest(p.n, commonKeys+udpKept, checkWords)
 	for _, n := range p.n.all("min_reply_length", "max_reply_length") {
 		v.lose(n, "the length of an answer isn't looked at")
 	}
@@ -198,6 +204,7 @@ func (v *virtual) udp(p *probe) {
 		v.lose(reply, "bytes of which some don't matter aren't known here; any answer will do")
 	} else if h != "" {
 		p.expect = "hex:" + h
+		v.tell(reply, "all these bytes must be there, anywhere in the answer; keepalived compares its beginning, and of a shorter one as much as there is")
 	}
 }
 
@@ -225,7 +232,7 @@ func hexWords(words []string) (string, bool) {
 // also there so that no command is given arguments that it doesn't expect.
 func (v *virtual) misc(p *probe, r *real) {
 	p.typ, p.port = "external", 0
-	v.dropRest(p.n, "misc_path misc_timeout connect_timeout retry delay_loop", checkWords)
+	v.dropRest(p.n, miscKept, checkWords)
 	p.timeout = p.interval
 	if n := p.n.last("misc_timeout"); n != nil {
 		p.timeout = v.wait(n, 5*time.Second)

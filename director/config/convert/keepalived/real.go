@@ -154,10 +154,12 @@ func (v *virtual) real(r *real, all own) *emit.Table {
 		c.above, c.note = nil, ""
 	}
 	t.Set("address", cmp.Or(r.text, strings.TrimSpace(n.arg(0)+" "+n.arg(1))))
-	if w := n.last("weight"); w != nil {
-		set(w, "weight", v.number(w, 0, 1, 0, 65535))
-	} else if w := v.n.last("weight"); w != nil {
-		t.Set("weight", v.number(w, 0, 1, 0, 65535))
+	switch weight, from := v.weight(r); {
+	case from == nil:
+	case from == n.last("weight"):
+		set(from, "weight", weight)
+	default:
+		t.Set("weight", weight)
 	}
 	if r.method.forward != v.method.forward {
 		t.Set("forward", r.method.forward)
@@ -167,8 +169,7 @@ func (v *virtual) real(r *real, all own) *emit.Table {
 	}
 	v.thresholds(r, set)
 	r.probe.difference(t, all)
-	v.dropRest(n, "weight lvs_method lb_kind uthreshold lthreshold inhibit_on_failure virtualhost delay_loop connect_timeout retry "+
-		strings.Join(checkers, " "), realWords)
+	v.dropRest(n, realKept+strings.Join(checkers, " "), realWords)
 	t.Comment(n.allComments()...)
 	if r.bad != "" {
 		v.notes = v.notes[:noted]
@@ -176,6 +177,14 @@ func (v *virtual) real(r *real, all own) *emit.Table {
 		t.Off()
 	}
 	return t
+}
+
+// weight returns a real server's, and where it is said: nil, nowhere.
+func (v *virtual) weight(r *real) (weight int64, from *node) {
+	if from = inner([]*node{r.n, v.n}, "weight"); from == nil {
+		return 1, nil
+	}
+	return v.number(from, 0, 1, 0, 65535), from
 }
 
 func (v *virtual) thresholds(r *real, set func(n *node, key string, value any)) {

@@ -2,6 +2,7 @@ package keepalived
 
 import (
 	"cmp"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -137,9 +138,7 @@ func (im *importer) script(n *node) (t track, weight int64, ok bool) {
 	if u := n.last("user"); u != nil {
 		im.lose(u, noScripts)
 	}
-	im.dropRest(n, "script interval timeout weight rise fall user", []fate{
-		{"init_fail", "what is tracked is unknown until it was tried", false},
-	})
+	im.dropRest(n, scriptKept, scriptWords)
 	return t, weight, true
 }
 
@@ -151,10 +150,12 @@ func (im *importer) process(n *node) (t track, weight int64, ok bool) {
 		im.lose(n, "it has no process; not tracked")
 		return t, 0, false
 	}
-	t.command = []string{"/usr/bin/pgrep", "-x", p.arg(0)}
+	// keepalived compares, and pgrep takes a pattern.
+	t.command = []string{"/usr/bin/pgrep", "-x", regexp.QuoteMeta(p.arg(0))}
 	if len(p.words) > 2 || n.last("full_command") != nil {
-		t.command = []string{"/usr/bin/pgrep", "-fx", strings.Join(p.words[1:], " ")}
+		t.command = []string{"/usr/bin/pgrep", "-fx", regexp.QuoteMeta(strings.Join(p.words[1:], " "))}
 	}
+	im.lose(p, "ipvsd's systemd unit hides other users' processes; write ProtectProc=default into a drop-in of it, or this one is never seen")
 	weight = 1
 	if w := n.last("weight"); w != nil {
 		if w.arg(1) == "reverse" {
@@ -163,10 +164,7 @@ func (im *importer) process(n *node) (t track, weight int64, ok bool) {
 		}
 		weight = im.number(w, 0, 1, -254, 254)
 	}
-	im.dropRest(n, "process weight full_command", []fate{
-		{"quorum quorum_max param_match", "one process of that name is enough here, and any number", true},
-		{"delay fork_delay terminate_delay", "the process is looked at each second; rise and fall say how often", true},
-	})
+	im.dropRest(n, processKept, processWords)
 	return t, weight, true
 }
 
@@ -213,6 +211,7 @@ func (im *importer) hooks(c *cluster) {
 		{"standby", "notify_backup", "BACKUP"},
 		{"fault", "notify_fault", "FAULT"},
 	}
+	const pace = "what happened is in its environment, too, such as IPVSD_GROUP. It runs as ipvsd's user, 10 s at most, and again where it fails: timeout and retries of [cluster.hooks]"
 	chosen := make(map[string]*node)
 	for _, n := range slices.Concat(c.syncs, c.instances) {
 		for _, r := range roles {
@@ -220,8 +219,8 @@ func (im *importer) hooks(c *cluster) {
 			if h == nil {
 				continue
 			}
-			if argv := im.command(h); len(argv) > 0 {
-				im.hook(c, h, r.key, argv, chosen)
+			if argv := im.command(h); len(argv) > 0 && im.hook(c, h, r.key, argv, chosen) {
+				im.tell(h, "it is %s of [cluster.hooks], with the same arguments; %s", r.key, pace)
 			}
 		}
 	}
@@ -248,20 +247,23 @@ func (im *importer) hooks(c *cluster) {
 			if argv[0] == "/bin/sh" || argv[0] == "/bin/bash" {
 				argv = append(argv, "notify")
 			}
-			im.hook(c, h, r.key, append(argv, kind, n.arg(0), r.state, priority), chosen)
+			if im.hook(c, h, r.key, append(argv, kind, n.arg(0), r.state, priority), chosen) {
+				im.tell(h, "it has the arguments that keepalived gives it, with the priority of the file, and is never told STOP; %s", pace)
+			}
 		}
 	}
 }
 
-// hook writes one program; there is one for each role.
-func (im *importer) hook(c *cluster, h *node, key string, argv []string, chosen map[string]*node) {
+// hook writes one program; there is one for each role. It tells whether this is it.
+func (im *importer) hook(c *cluster, h *node, key string, argv []string, chosen map[string]*node) bool {
 	before := chosen[key]
 	if before == nil {
 		chosen[key] = h
 		im.set(c.t.Table("hooks"), h, key, argv)
-		return
+		return true
 	}
 	if before.text != h.text {
 		im.lose(h, "a director has one program for the role %s, and that is %s in line %d; it is told in IPVSD_GROUP which addresses moved", key, before.key(), before.line)
 	}
+	return false
 }

@@ -67,12 +67,10 @@ func (v *virtual) write() {
 	}
 	reals := v.reals()
 	v.quiescent(reals)
-	v.fallback(reals)
-	v.quorum()
-	v.dropRest(v.n, "quorum hysteresis lvs_sched lb_algo lvs_method lb_kind protocol persistence_timeout persistence_granularity persistence_engine ops "+
-		"flag-1 flag-2 flag-3 sh-port sh-fallback mh-port mh-fallback snmp_name virtualhost delay_loop connect_timeout retry weight "+
-		"inhibit_on_failure ip_family sorry_server sorry_server_lvs_method real_server", virtualWords)
+	v.minUp(reals, v.fallback(reals))
+	v.dropRest(v.n, virtualKept, virtualWords)
 	all := v.check(reals)
+	v.hooks(reals)
 	for _, c := range v.n.body {
 		if c.key() != "real_server" {
 			v.t.Comment(c.allComments()...)
@@ -86,15 +84,6 @@ func (v *virtual) write() {
 	v.n.end = nil
 	if v.bad { // what is in a comment has lost nothing more
 		v.notes = v.notes[:noted]
-	}
-}
-
-// quorum notes that another one than ipvsd's isn't known.
-func (v *virtual) quorum() {
-	for key, usual := range map[string]string{"quorum": "1", "hysteresis": "0"} {
-		if n := v.n.last(key); n != nil && n.arg(0) != usual {
-			v.lose(n, "a virtual service is up here while one real server is; no other quorum is carried over")
-		}
 	}
 }
 
@@ -115,6 +104,9 @@ func (v *virtual) off(why string) {
 // identify writes what the virtual service is, unless there is the same already.
 func (v *virtual) identify() {
 	v.name()
+	if v.to.bad == "" {
+		v.email()
+	}
 	if v.to.mark != 0 {
 		v.t.Set("fwmark", v.to.mark)
 		v.ipv6 = v.markFamily()
@@ -357,11 +349,11 @@ func (v *virtual) quiescent(reals []*real) {
 	v.set(own, "quiescent", all)
 }
 
-// fallback writes the sorry server.
-func (v *virtual) fallback(reals []*real) {
+// fallback writes the sorry server, and tells whether there is one.
+func (v *virtual) fallback(reals []*real) bool {
 	n := v.n.last("sorry_server")
 	if n == nil {
-		return
+		return false
 	}
 	m := v.methodOf(v.n.last("sorry_server_lvs_method"), v.method)
 	r := v.address(n, m)
@@ -382,4 +374,5 @@ func (v *virtual) fallback(reals []*real) {
 		v.lose(n, "%s; left as a comment", r.bad)
 		v.t.Get("fallback").Off()
 	}
+	return r.bad == ""
 }

@@ -43,14 +43,37 @@ func (im *importer) dropRest(n *node, handled string, fates []fate) {
 }
 
 const (
-	noMail    = "ipvsd has mail in a section of its own: write [email] with to and smtp; a change of role is told by a program in [cluster.hooks]"
+	noMail    = "[email] is about virtual services and their real servers; a change of role is told by a program in [cluster.hooks]"
 	noVRRP    = "of VRRP, which ipvsd doesn't speak"
 	ownPace   = "ipvsd announces addresses at a pace of its own"
 	noRoutes  = "ipvsd moves addresses only; set it on both directors, or by a program in [cluster.hooks]"
 	noProcess = "of keepalived's own processes"
 	noScripts = "ipvsd runs programs as its own user"
-	noNotify  = "write it as real_up, real_down, virtual_up or virtual_down in [virtual.hooks]; its arguments come from the environment there"
-	oneInARow = "ipvsd repeats a bad check at the interval and not sooner"
+	oneInARow = "ipvsd repeats a bad check at the interval and not sooner; write a shorter interval in [virtual.check] to notice a death as soon"
+	asAlpha   = "a real server is out until its first good check, unless the kernel has it already; no program and no mail tells of that one"
+	asRouted  = "a check goes out as the kernel routes it; path = \"vip\" in [virtual.check] sends it to the virtual address, as clients' packets go"
+)
+
+// The keywords of each block that something is made of;
+// docs/migrating-from-keepalived.md says what.
+const (
+	globalKept   = "lvs_flush_on_stop lvs_sync_daemon default_interface notification_email notification_email_from smtp_server smtp_alert smtp_alert_checker"
+	instanceKept = "interface priority advert_int nopreempt preempt preempt_delay unicast_src_ip mcast_src_ip unicast_peer virtual_ipaddress " +
+		"virtual_ipaddress_excluded track_interface track_script track_process notify notify_master notify_backup notify_fault " +
+		"authentication"
+	syncKept    = "group track_interface track_script track_process notify notify_master notify_backup notify_fault"
+	scriptKept  = "script interval timeout weight rise fall user"
+	processKept = "process weight full_command"
+	virtualKept = "quorum hysteresis lvs_sched lb_algo lvs_method lb_kind protocol persistence_timeout persistence_granularity persistence_engine ops " +
+		"flag-1 flag-2 flag-3 sh-port sh-fallback mh-port mh-fallback snmp_name virtualhost delay_loop connect_timeout retry weight " +
+		"inhibit_on_failure ip_family sorry_server sorry_server_lvs_method quorum_up quorum_down smtp_alert real_server"
+	realKept = "weight lvs_method lb_kind uthreshold lthreshold inhibit_on_failure virtualhost delay_loop connect_timeout retry notify_up notify_down smtp_alert "
+	httpKept = " nb_get_retry url virtualhost"
+	urlKept  = "path status_code virtualhost regex regex_options regex_no_match"
+	smtpKept = " helo_name host"
+	dnsKept  = " type name"
+	udpKept  = " payload require_reply min_reply_length max_reply_length"
+	miscKept = "misc_path misc_timeout connect_timeout retry delay_loop"
 )
 
 var topWords = []fate{
@@ -66,10 +89,12 @@ var topWords = []fate{
 
 var globalWords = []fate{
 	{"router_id", "a director has its host's name, or that in name of [cluster], which no other may have", false},
-	{"notification_email* smtp_* no_email_faults no_checker_emails", noMail, true},
+	{"smtp_alert_vrrp", noMail, true},
+	{"smtp_helo_name smtp_connect_timeout", "ipvsd greets by its host's name, and gives a message 30 s", false},
+	{"no_email_faults no_checker_emails", "ipvsd sends mail about changes of virtual services and real servers only", false},
 	{"snmp_* enable_snmp_* enable_traps", "ipvsd has no SNMP; its metrics are at /metrics", true},
 	{"enable_dbus dbus_*", "ipvsd has no D-Bus; \"ipvsd status --json\" tells, and its metrics", true},
-	{"*notify_fifo* notify_fifo* vrrp_notify_fifo* lvs_notify_fifo* fifo_*", "ipvsd writes to no FIFO; programs in [cluster.hooks] are told of the director's role", true},
+	{"*notify_fifo* notify_fifo* vrrp_notify_fifo* lvs_notify_fifo* fifo_*", "ipvsd writes to no FIFO; programs in [hooks] are told of real servers and virtual services, those in [cluster.hooks] of the director's role", true},
 	{"startup_script* shutdown_script*", "write it as ExecStartPre= or ExecStopPost= into a drop-in of ipvsd's systemd unit", true},
 	{"script_user enable_script_security", noScripts, false},
 	{"lvs_timeouts", "ipvsd doesn't set the kernel's timeouts; \"ipvsadm --set\" does, from an ExecStartPre= of its systemd unit", true},
@@ -81,7 +106,7 @@ var globalWords = []fate{
 	{"nftables_ipvs*", "each address of a group is a [[virtual]]; a firewall mark would take its own rules", false},
 	{"vrrp_startup_delay", "a director listens first and looks whether somebody has the addresses", false},
 	{"dynamic_interfaces", "an interface may come later", false},
-	{"rs_init_notifies", noNotify, true},
+	{"rs_init_notifies", "at the start programs in [virtual.hooks] are told who is down, and not who is up", true},
 	{"reload_check_config", "ipvsd refuses a file that is wrong and keeps the running one", false},
 	{"reload_time_file reload_repeat reload_file", "ipvsd reloads when it is told to (SIGHUP), or with autoreload in [director]", true},
 	{"vrrp_priority checker_priority bfd_* *_no_swap max_auto_priority min_auto_priority_delay vrrp_no_swap checker_no_swap vrrp_cpu_affinity checker_cpu_affinity " +
@@ -113,25 +138,30 @@ var instanceWords = []fate{
 	{"lvs_sync_daemon_interface", "write interface in [cluster.sync]", true},
 }
 
+var scriptWords = []fate{
+	{"init_fail", "what is tracked is unknown until it was tried", false},
+}
+
+var processWords = []fate{
+	{"quorum quorum_max param_match", "one process of that name is enough here, and any number", true},
+	{"delay fork_delay terminate_delay", "the process is looked at each second; rise and fall say how often", true},
+}
+
 var virtualWords = []fate{
-	{"alpha", "a real server is out until its first good check, unless the kernel has it already", false},
-	{"omega", "ipvsd runs no program when it stops", true},
-	{"quorum_up quorum_down", noNotify, true},
+	{"alpha", asAlpha, false},
+	{"omega", "ipvsd runs no program of [virtual.hooks] when it stops; write it as ExecStopPost= into a drop-in of its systemd unit", true},
 	{"ha_suspend", "a standby director goes on checking, so that it can take over at once", false},
-	{"smtp_alert", noMail, true},
 	{"sorry_server_inhibit", "the fallback is added and removed", true},
 	{"warmup", "the first checks are spread by themselves", false},
 	{"delay_before_retry", oneInARow, true},
 	{"nat_mask", "keepalived 1.2's; IPVS has no such thing", false},
-	{"bind_if bindto bind_port fwmark", "a check goes out as the kernel routes it", true},
+	{"bind_if bindto bind_port fwmark", asRouted, true},
 	{"log_all_failures", "ipvsd logs the first bad check and counts all", false},
 }
 
 var realWords = []fate{
-	{"notify_up notify_down", noNotify, true},
 	{"snmp_name", "a real server's name is its address", false},
-	{"alpha", "a real server is out until its first good check, unless the kernel has it already", false},
-	{"smtp_alert", noMail, true},
+	{"alpha", asAlpha, false},
 	{"warmup", "the first checks are spread by themselves", false},
 	{"delay_before_retry", oneInARow, true},
 	{"log_all_failures", "ipvsd logs the first bad check and counts all", false},
@@ -140,21 +170,21 @@ var realWords = []fate{
 }
 
 var checkWords = []fate{
-	{"bindto bind_if bind_port fwmark", "a check goes out as the kernel routes it", true},
-	{"alpha", "a real server is out until its first good check, unless the kernel has it already", false},
+	{"bindto bind_if bind_port fwmark", asRouted, true},
+	{"alpha", asAlpha, false},
 	{"warmup", "the first checks are spread by themselves", false},
 	{"delay_before_retry", oneInARow, true},
 	{"log_all_failures", "ipvsd logs the first bad check and counts all", false},
 	{"http_protocol", "ipvsd asks by HTTP/1.1 and closes the connection", false},
 	{"fast_recovery", "a check asks all at once", false},
 	{"enable_sni", "ipvsd sends the name of virtualhost", false},
-	{"misc_dynamic", "the exit status is only good (0) or bad here; it changes no weight", true},
+	{"misc_dynamic", "the exit status is only good (0) or bad here; a check of type \"agent\" sets the weight by an answer such as 75%", true},
 	{"user", noScripts, true},
 	{"tls_compliant", "ipvsd ends TLS as it should be ended", false},
 }
 
 var urlWords = []fate{
-	{"digest", "ipvsd compares no digest; write a receive pattern in [virtual.check] for what the page must hold", true},
+	{"digest", "ipvsd compares no digest, so that any page will do; write receive in [virtual.check], a pattern of what the page must hold", true},
 	{"regex_no_match", "a pattern that must not be there isn't known here; the pattern isn't carried over", true},
 	{"regex_stack", "ipvsd's patterns need none", false},
 	{"regex_min_offset regex_max_offset", "ipvsd looks at the whole answer", true},

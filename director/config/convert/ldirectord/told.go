@@ -2,13 +2,13 @@ package ldirectord
 
 import (
 	"fmt"
-	netmail "net/mail"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode"
 
 	"github.com/ipvsd/ipvsd/director/config"
+	"github.com/ipvsd/ipvsd/director/config/convert"
 	"github.com/ipvsd/ipvsd/director/config/convert/emit"
 )
 
@@ -36,7 +36,7 @@ func (b *builder) told(p *parsed) {
 		}
 	}
 	if i := p.global("emailalertfrom"); i != nil {
-		if from, ok := oneAddress(i.text); ok {
+		if from, ok := convert.MailAddress(i.text); ok {
 			b.once(p, "email", "from", from, i)
 		} else {
 			p.lose(i.line, fmt.Sprintf("emailalertfrom: %q is not an address for mail; it was left out", i.text))
@@ -108,21 +108,10 @@ func (b *builder) once(p *parsed, table, key string, value any, i *item) {
 	put(t, key, value, i)
 }
 
-// oneAddress reads one address. ldirectord hands names without a host to this
-// machine's own mail server.
-func oneAddress(text string) (string, bool) {
-	text = strings.TrimSpace(text)
-	if text != "" && !strings.ContainsAny(text, "@<> \t\"") {
-		text += "@localhost"
-	}
-	a, err := netmail.ParseAddress(text)
-	return text, err == nil && !strings.ContainsFunc(a.Address, func(c rune) bool { return c > unicode.MaxASCII })
-}
-
 func (p *parsed) addresses(i *item) []string {
 	var out []string
 	for text := range strings.SplitSeq(i.text, ",") {
-		a, ok := oneAddress(text)
+		a, ok := convert.MailAddress(text)
 		switch {
 		case strings.TrimSpace(text) == "":
 		case !ok:

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/ipvsd/ipvsd/test/lab"
+)
+
+// mixedFive are 500 real servers behind ten virtual services with three kinds
+// of checks, at 2 s.
+var mixedFive = plan{virtuals: 10, reals: 50, check: mixed, interval: 2 * time.Second, timeout: 2 * time.Second}
+
+// keeping is how a daemon keeps up with its checks.
+type keeping struct {
+	name string
+	arrivals
+	perCheck time.Duration // CPU of the whole lab, less what it uses idle
+	rate     float64       // checks in a second
+	memory   float64       // MB, of all its processes
+}
+
+// late is how much later than their turn all but one of a hundred checks came.
+func (k keeping) late() time.Duration {
+	return max(time.Duration(k.P99*float64(time.Second))-mixedFive.interval, 0)
+}
+
+// benchMixed has the directors check the same real servers; how punctually is
+// measured at the servers.
+func benchMixed(b *bench) {
+	s := b.site()
+	used, from := b.labCPU()
+	time.Sleep(3 * time.Second)
+	more, to := b.labCPU()
+	idle := (more - used).Seconds() / to.Sub(from).Seconds()
+
+	forking := mixedFive
+	forking.fork = true
+	ours := s.keeps("ipvsd", s.ipvsd, mixedFive, idle)
+	peers := []keeping{
+		s.keeps("keepalived", s.keepalived, mixedFive, idle),
+		s.keeps("ldirectord fork", s.ldirectord, forking, idle),
+		s.keeps("ldirectord", s.ldirectord, mixedFive, idle),
+	}
+	for i, k := range peers {
+		r := row{
+			what: "500 real servers, mixed checks at 2 s: CPU of one", ours: ms(ours.perCheck), peer: k.name + " " + ms(k.perCheck),
+			ratio: quotient(ours.perCheck, k.perCheck), bar: "≤ 1.0 ×", pass: ours.perCheck <= k.perCheck,
+		}
+		if i > 0 {
+			r.what = ""
+		}
+		b.report.row(r)
+	}
+	for _, k := range append([]keeping{ours}, peers...) {
+		b.report.note("%s: %.0f checks/s of %d wanted, %s late (p99), a server unchecked for %.1f s at most, %d of 500 reached, %.0f MB",
+			k.name, k.rate, 500/2, ms(k.late()), k.Max, k.Asked, k.memory)
+	}
+}
+
+// keeps starts a daemon and the node's servers, lets it settle, watches it, and
+// ends all.
+func (s *site) keeps(name string, start func(plan) *lab.Proc, plan plan, idle float64) keeping {
+	const settle, span = 12 * time.Second, 24 * time.Second
+	answers := s.answer()
+	p := start(plan)
+	time.Sleep(settle)
+	if !p.Running() {
+		s.b.stage.Fatalf("%s has ended:\n%s", name, p.Output())
+	}
+	s.arrivals()
+	before, from := s.b.labCPU()
+	time.Sleep(span)
+	after, to := s.b.labCPU()
+	k := keeping{name: name, arrivals: s.arrivals()}
+	_, k.memory = memory(p.PID())
+	took := to.Sub(from).Seconds()
+	if k.Checks == 0 {
+		s.b.stage.Fatalf("%s has checked nothing:\n%s", name, p.Output())
+	}
+	k.rate = float64(k.Checks) / took
+	k.perCheck = (after - before - time.Duration(idle*took*float64(time.Second))) / time.Duration(k.Checks)
+	s.end(p)
+	s.b.stop(answers)
+	return k
+}
+
+// answer starts the node's servers.
+func (s *site) answer() *lab.Proc {
+	exe, err := os.Executable()
+	s.b.stage.must(err)
+	p := s.node.Start(exe, "answer")
+	lab.Eventually(s.b.stage, 10*time.Second, "the node answers", func() bool {
+		conn, err := s.node.Dial("tcp", "127.0.0.1:81", time.Second)
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err == nil
+	})
+	return p
+}
+
+// arrivals asks the node who was checked since the last question.
+func (s *site) arrivals() arrivals {
+	conn, err := s.node.Dial("tcp", "127.0.0.1:81", 10*time.Second)
+	s.b.stage.must(err)
+	defer conn.Close()
+	var a arrivals
+	if err := json.NewDecoder(conn).Decode(&a); err != nil {
+		s.b.stage.must(fmt.Errorf("ask the node: %v", err))
+	}
+	return a
+}
