@@ -2,6 +2,7 @@ package core
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -53,16 +54,22 @@ func (g *group) beginOperation() {
 		case p == nil && o.to != "":
 			fail("no director " + o.to + " was heard")
 		case p == nil:
-			fail("no other director can take it")
+			fail(g.nobodyElse())
 		case !g.able(p):
-			fail(p.name + " can't take it now")
+			fail(g.unable(p))
 		default:
 			g.wanted = &wish{to: p.name, why: why}
 		}
 	case g.state == Releasing:
 	case g.live != nil:
-		if o.to != "" && o.to != c.cfg.Name && !g.able(c.peer(o.to)) {
-			fail(o.to + " can't take it now")
+		if o.to == "" || o.to == c.cfg.Name {
+			return
+		}
+		p := c.peer(o.to)
+		if p == nil {
+			fail("no director " + o.to + " was heard")
+		} else if !g.able(p) {
+			fail(g.unable(p))
 		}
 	case o.to == c.cfg.Name || o.to == "":
 		if r, bad := g.hard(); bad {
@@ -73,6 +80,18 @@ func (g *group) beginOperation() {
 	default:
 		fail("nobody holds it; ask on " + o.to)
 	}
+}
+
+// nobodyElse is why there is no successor.
+func (g *group) nobodyElse() string {
+	if len(g.c.peers) == 0 {
+		return "no other director was heard"
+	}
+	var why []string
+	for _, p := range g.c.peers {
+		why = append(why, g.unable(p))
+	}
+	return strings.Join(why, "; ")
 }
 
 // operate moves an operator's failover on.

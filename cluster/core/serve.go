@@ -200,9 +200,24 @@ func (g *group) bestOther() *peer {
 }
 
 // able is whether p could take the group now.
-func (g *group) able(p *peer) bool {
+func (g *group) able(p *peer) bool { return g.unable(p) == "" }
+
+// unable is why p couldn't take the group now; "": it could.
+func (g *group) unable(p *peer) string {
 	s := p.group(g.id)
-	return s != nil && s.Flags&Eligible != 0 && p.adv.Flags&Leaving == 0 && s.State != Init && s.State != Faulty && g.c.alive(p)
+	switch {
+	case !g.c.alive(p):
+		return p.name + " isn't heard"
+	case s == nil:
+		return p.name + " doesn't have it in its file"
+	case p.adv.Flags&Leaving != 0:
+		return p.name + " is stopping"
+	case s.State == Faulty || s.State != Init && s.Flags&Eligible == 0:
+		return p.name + " has a fault, which its status tells"
+	case s.State == Init || s.Flags&Eligible == 0:
+		return p.name + " has just started; try again in some seconds"
+	}
+	return ""
 }
 
 // renew extends the life of the addresses, all groups' in one batch.
