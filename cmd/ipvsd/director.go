@@ -96,6 +96,7 @@ func (e *env) runDirector(stop context.Context, o daemonOptions) error {
 	}
 	r := newReloader(o.file, cfg, d, server, log)
 	r.handle(server)
+	server.Handle("POST /v1/probe", probeHandler(d, kernel))
 	server.Handle("POST /v1/failover", failoverHandler(addresses.member))
 	server.Handle("POST /v1/cluster/rotate", rotateHandler(addresses.member))
 	for _, wish := range []intent.Wish{intent.Drain, intent.Disable, intent.Enable} {

@@ -32,7 +32,7 @@ func newDrainCommand(e *env) *cobra.Command {
 		`Gives the real server weight 0: its connections go on and new ones go elsewhere.
 Once none is left, or at the deadline, it is taken out of the kernel's table; the
 deadline cuts those that are left. "ipvsd status" shows how many there are.
-Returns at once.
+Returns at once, or with --wait when that is done.
 
 `+whichReal)
 	return c
@@ -56,7 +56,7 @@ again.
 
 func newOperateCommand(e *env, wish intent.Wish, use, short, long string) *cobra.Command {
 	var socket string
-	var asJSON bool
+	var asJSON, wait bool
 	w := director.OperatorWish{Wish: wish}
 	c := &cobra.Command{
 		Use:   use,
@@ -82,7 +82,10 @@ func newOperateCommand(e *env, wish intent.Wish, use, short, long string) *cobra
 				enc.SetIndent("", "  ")
 				return enc.Encode(a)
 			}
-			return printOperated(e.stdout, &a)
+			if err := printOperated(e.stdout, &a); err != nil || !wait {
+				return err
+			}
+			return waitDrained(cmd.Context(), e.stdout, client.Status, a.Reals)
 		},
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			if len(args) > 0 {
@@ -92,11 +95,13 @@ func newOperateCommand(e *env, wish intent.Wish, use, short, long string) *cobra
 		},
 	}
 	c.Flags().StringVar(&w.Virtual, "virtual", "", "only in this virtual service: its name, address:port or mark")
-	if wish == intent.Drain {
-		c.Flags().DurationVar(&w.Deadline, "deadline", 0, "out after so long, whatever connections are left (default: wait for all)")
-	}
 	c.Flags().StringVar(&w.Reason, "reason", "", "why, for the others who look at the status")
 	c.Flags().BoolVar(&asJSON, "json", false, "the answer as JSON")
+	if wish == intent.Drain {
+		c.Flags().BoolVarP(&wait, "wait", "w", false, "tell how it goes on until it is over; Ctrl-C ends that, not the drain")
+		c.MarkFlagsMutuallyExclusive("wait", "json")
+		c.Flags().DurationVar(&w.Deadline, "deadline", 0, "out after so long, whatever connections are left (default: wait for all)")
+	}
 	socketFlag(c, &socket)
 	return c
 }

@@ -62,6 +62,32 @@ func (c *Client) Post(ctx context.Context, path string, wish, answer any) error 
 	return c.ask(ctx, http.MethodPost, path, bytes.NewReader(body), answer)
 }
 
+// Stream asks the director to do something that may take long, copies its text
+// to w as it comes, and returns what the director said after it.
+func (c *Client) Stream(ctx context.Context, path string, wish any, w io.Writer) (http.Header, error) {
+	body, err := json.Marshal(wish)
+	if err != nil {
+		return nil, fmt.Errorf("ask the director: %v", err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://ipvsd"+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("ask the director: %v", err)
+	}
+	patient := http.Client{Transport: c.http.Transport}
+	resp, err := patient.Do(req)
+	if err != nil {
+		return nil, c.explain(ctx, err)
+	}
+	defer resp.Body.Close()
+	if err := refusal(resp, path); err != nil {
+		return nil, err
+	}
+	if _, err := io.Copy(w, resp.Body); err != nil {
+		return nil, fmt.Errorf("read the director's answer to %s: %v", path, err)
+	}
+	return resp.Trailer, nil
+}
+
 func (c *Client) get(ctx context.Context, path string, answer any) error {
 	return c.ask(ctx, http.MethodGet, path, nil, answer)
 }
@@ -76,14 +102,22 @@ func (c *Client) ask(ctx context.Context, method, path string, body io.Reader, a
 		return c.explain(ctx, err)
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
-		return fmt.Errorf("the director answers %s to %s: %s", resp.Status, path, strings.TrimSpace(string(text)))
+	if err := refusal(resp, path); err != nil {
+		return err
 	}
 	if err := json.NewDecoder(resp.Body).Decode(answer); err != nil {
 		return fmt.Errorf("read the director's answer to %s: %v", path, err)
 	}
 	return nil
+}
+
+// refusal is what the director says where it doesn't answer.
+func refusal(resp *http.Response, path string) error {
+	if resp.StatusCode == http.StatusOK {
+		return nil
+	}
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
+	return fmt.Errorf("the director answers %s to %s: %s", resp.Status, path, strings.TrimSpace(string(text)))
 }
 
 // explain says what a failed connection means and what would help.

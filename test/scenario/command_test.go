@@ -98,6 +98,17 @@ func TestCommands(t *testing.T) {
 		t.Errorf("probe of a broken page: exit %d\n%s", code, out)
 	}
 
+	// The same by the running director, which says what it doesn't have.
+	if out, code := f.try("probe", "web", "192.168.0.101", "--socket", f.socket()); code != 2 || !strings.Contains(out, "broken") {
+		t.Errorf("the director's probe of a broken page: exit %d\n%s", code, out)
+	}
+	if out, code := f.try("probe", "web", "192.168.0.102", "--socket", f.socket()); code != 0 || !strings.Contains(out, "Test Page") {
+		t.Errorf("the director's probe of a good page: exit %d\n%s", code, out)
+	}
+	if out, code := f.try("probe", "web", "192.168.0.99", "--socket", f.socket()); code != 1 || !strings.Contains(out, "it has: 192.168.0.101:80") {
+		t.Errorf("the director's probe of nobody: exit %d\n%s", code, out)
+	}
+
 	// What a changed file would do, with the connections that it disturbs.
 	f.nodes[1].Echo("tcp", ":7", "web2")
 	echo := "\n[[virtual]]\nname = \"echo\"\naddress = \"192.168.0.105:7\"\n[virtual.check]\ntype = \"connect\"\n[[virtual.real]]\n" + rs2 + "\n"

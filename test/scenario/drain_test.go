@@ -107,8 +107,8 @@ func TestDrain(t *testing.T) {
 	// A deadline cuts what is left.
 	hold = f.client.Hold("tcp", "192.168.0.105:7")
 	machine = map[string]string{"web1": "192.168.0.101", "web2": "192.168.0.102"}[hold.Report().Server]
-	says(t, f.must("drain", machine+":7", "--deadline", "3s"), "at the latest")
-	f.awaitTable(time.Second, row("7", off), row("80", on))
+	says(t, f.must("drain", machine+":7", "--deadline", "3s", "--wait"), "at the latest",
+		"0 of 1 real server drained, 1 established connection left, cut in ", "drained after ")
 	f.awaitState("echo", machine+":7", director.StateDrained, 6*time.Second)
 	f.awaitTable(time.Second, "!"+row("7", off), row("80", on))
 	if s := real(f.status(), "echo", machine+":7"); s.Hold == nil || s.Hold.Cut != 1 {
