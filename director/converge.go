@@ -137,6 +137,7 @@ const repairs = "repair: "
 // returns the reason of each repair.
 func (l *loop) drift(expect, have table.State) map[table.Pair]string {
 	reasons := map[table.Pair]string{}
+	maps.DeleteFunc(l.story.drifted, func(_ table.Pair, at time.Time) bool { return time.Since(at) >= driftPause })
 	for _, d := range table.Drift(expect, have) {
 		l.kernel.Drifts[string(d.Kind)]++
 		reasons[d.Pair] = repairs + string(d.Kind)

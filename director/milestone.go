@@ -3,7 +3,6 @@ package director
 import (
 	"fmt"
 	"log/slog"
-	"maps"
 	"strings"
 	"time"
 
@@ -107,7 +106,6 @@ func (l *loop) tellDrift(d table.Deviation) {
 		l.opts.Log.Warn(msg, e.attrs()...)
 		return
 	}
-	maps.DeleteFunc(l.story.drifted, func(_ table.Pair, at time.Time) bool { return now.Sub(at) >= driftPause })
 	l.story.drifted[d.Pair] = now
 	l.happened(slog.LevelWarn, msg, e)
 }

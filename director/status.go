@@ -15,7 +15,7 @@ type Status struct {
 	Virtuals  []VirtualStatus `json:"virtuals"`
 	Addresses []AddressStatus `json:"addresses"`
 	Cluster   *ClusterStatus  `json:"cluster,omitempty"` // nil: a single director
-	Doctor    *DoctorStatus   `json:"doctor,omitempty"`  // nil before the daemon's first round of `ipvsd doctor`
+	Doctor    *DoctorStatus   `json:"doctor,omitempty"`  // left out before the daemon's first round of `ipvsd doctor`
 }
 
 // ConfigStatus is the running file and the last attempt to replace it.
@@ -193,7 +193,7 @@ const (
 type AddressStatus struct {
 	Address   string    `json:"address"`             // with the length of its prefix
 	Interface string    `json:"interface,omitempty"` // where it is, or would be
-	State     string    `json:"state"`               // added, own, missing
+	State     string    `json:"state"`               // one of the states below
 	Holder    string    `json:"holder,omitempty"`    // the director that has it, where that is another
 	Since     time.Time `json:"since"`               // when the state began
 	Announced uint64    `json:"announced"`           // bursts and refreshes sent

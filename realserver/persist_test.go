@@ -131,15 +131,23 @@ func TestOverridden(t *testing.T) {
 // TestForeignRecord: root acts on the record, and the director's user can write
 // to its folder.
 func TestForeignRecord(t *testing.T) {
-	for _, key := range []string{"kernel/core_pattern", "net/../kernel/core_pattern", "../../etc/passwd"} {
+	const setting, file = "no setting of the network", "no file that setup writes"
+	for _, c := range []struct{ record, want string }{
+		{`"sysctls":[{"key":"kernel/core_pattern","before":"x","set":"y"}]`, setting},
+		{`"sysctls":[{"key":"net/../kernel/core_pattern","before":"x","set":"y"}]`, setting},
+		{`"sysctls":[{"key":"../../etc/passwd","before":"x","set":"y"}]`, setting},
+		{`"files":["/var/lib/ipvsd/link/passwd"]`, file},
+		{`"files":["/etc/ipvsd/link/passwd"]`, file},
+		{`"files":["/etc/../var/lib/ipvsd/link/passwd"]`, file},
+	} {
 		h := newHost(t, unitNode...)
-		h.put(t, RecordFile+`={"version":1,"sysctls":[{"key":"`+key+`","before":"x","set":"y"}]}`)
+		h.put(t, RecordFile+`={"version":1,`+c.record+`}`)
 		before := h.everything(t)
-		if err := h.Teardown(); err == nil || !strings.Contains(err.Error(), "no setting of the network") {
-			t.Errorf("teardown with %s: %v", key, err)
+		if err := h.Teardown(); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("teardown with %s: %v", c.record, err)
 		}
 		if diff := cmp.Diff(before, h.everything(t)); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", key, diff)
+			t.Errorf("%s (-want +got):\n%s", c.record, diff)
 		}
 	}
 }

@@ -102,6 +102,12 @@ func loadRecord(path string) (Record, error) {
 				"repair it, or delete it and undo by hand", path, s.Key)
 		}
 	}
+	for _, name := range r.Files {
+		if name != filepath.Clean(name) || !strings.HasPrefix(name, "/etc/") || strings.HasPrefix(name, "/etc/ipvsd/") {
+			return Record{}, fmt.Errorf("read the record %s: %q is no file that setup writes: "+
+				"repair it, or delete it and undo by hand", path, name)
+		}
+	}
 	return r, nil
 }
 

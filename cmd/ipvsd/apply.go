@@ -186,7 +186,11 @@ func (r *reloader) apply(ctx context.Context, w applyWish) applyAnswer {
 		a.Note = "nothing that counts has changed in " + r.file
 	}
 	var t *trial.Trial
-	if w.Confirm > 0 && cfg.Hash != before.Hash {
+	switch {
+	case w.Confirm == 0:
+	case cfg.Hash == before.Hash: // what changed are files that it names
+		a.Note = r.file + " is the one that runs already, so it is not on trial"
+	default:
 		t = &trial.Trial{Deadline: time.Now().Add(w.Confirm), By: w.By}
 		if err := trial.Begin(r.file, before.Text, *t); err != nil {
 			a.Changes, a.Error = nil, err.Error()

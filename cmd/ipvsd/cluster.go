@@ -46,7 +46,7 @@ func (e *env) writeKey(path string) error {
 		return err
 	}
 	_, err = fmt.Fprintln(f, gossip.GenerateKey())
-	if err = errors.Join(err, giveToDirector(path), f.Close()); err != nil {
+	if err = errors.Join(err, giveToDirector(f), f.Close()); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(e.stdout, "wrote %s; copy it to every director, readable by its owner only\n", path)

@@ -9,7 +9,7 @@ import (
 )
 
 func newConfigCommand(e *env) *cobra.Command {
-	c := &cobra.Command{Use: "config", Short: "Check the file, or print the reference of all its keys"}
+	c := &cobra.Command{Use: "config", Short: "Check the file, make one from another program's, or print a reference of all keys"}
 	var file string
 	check := &cobra.Command{
 		Use:   "check",
@@ -54,7 +54,8 @@ func fileFlag(c *cobra.Command, file *string) {
 func (e *env) load(file string) (*config.Config, error) {
 	cfg, warnings, err := config.Load(file)
 	for _, w := range warnings {
-		fmt.Fprintf(e.stderr, "%s\n", w)
+		w.Text = "warning: " + w.Text // an error stops, this doesn't
+		fmt.Fprintln(e.stderr, w)
 	}
 	if err != nil {
 		fmt.Fprintf(e.stderr, "%v\n", err)

@@ -50,9 +50,7 @@ func (e *env) runDirector(stop context.Context, o daemonOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := endTrial(o.file, time.Now(), log); err != nil {
-		return err
-	}
+	endTrial(o.file, time.Now(), log)
 	cfg, err := e.load(o.file)
 	if err != nil {
 		return err

@@ -223,7 +223,7 @@ func (r *renderer) examination(x examination, fix bool) {
 	r.newline()
 	r.write(bold, tallyOf(counts))
 	if fixable > 0 && !fix {
-		fmt.Fprintf(&r.out, "; `ipvsd doctor --fix` mends %d of it", fixable)
+		fmt.Fprintf(&r.out, "; `ipvsd doctor --fix` mends %d of them", fixable)
 	}
 	r.newline()
 	if len(x.Lasting) > 0 {

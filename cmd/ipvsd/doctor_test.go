@@ -42,7 +42,7 @@ cure     two
 
 unseen   clock: not permitted
 
-1 error, 1 note; ` + "`ipvsd doctor --fix` mends 1 of it" + `
+1 error, 1 note; ` + "`ipvsd doctor --fix` mends 1 of them" + `
 What was fixed lasts until the next boot. To keep it:
   a
   b

@@ -9,8 +9,12 @@ import (
 	"github.com/ipvsd/ipvsd/director"
 )
 
-// drainLook is how often a drain is looked at.
-const drainLook = time.Second
+const (
+	drainLook = time.Second // how often a drain is looked at
+	// drainLost is for how long the director may be away: a restart, which the
+	// drain outlives.
+	drainLost = 30 * time.Second
+)
 
 // waitDrained tells how a drain goes on until it is over or ctx ends, which
 // leaves the drain as it is. On a terminal one line changes; elsewhere there is
@@ -19,32 +23,43 @@ const drainLook = time.Second
 func waitDrained(ctx context.Context, w io.Writer, ask statusFunc, reals []director.OperatedReal) error {
 	began := time.Now()
 	_, live := terminal(w)
-	last := ""
-	for {
-		st, err := ask(ctx)
-		if err != nil && ctx.Err() == nil {
-			return err
-		}
-		if ctx.Err() != nil {
-			fmt.Fprintln(w, "the drain goes on; \"ipvsd status\" shows it")
-			return nil
-		}
-		text, open, lost := drainProgress(&st, reals, time.Now())
-		if lost != "" {
-			return fmt.Errorf("drain: %s", lost)
-		}
+	last, heard := "", began
+	tell := func(text string) {
 		switch {
 		case live:
 			fmt.Fprintf(w, "\r%s\x1b[K", text)
 		case text != last:
 			fmt.Fprintln(w, text)
 		}
-		if last = text; open == 0 {
-			if live {
-				fmt.Fprintln(w)
+		last = text
+	}
+	end := func(text string, err error) error {
+		if live {
+			fmt.Fprintln(w)
+		}
+		if err == nil {
+			fmt.Fprintln(w, text)
+		}
+		return err
+	}
+	for {
+		st, err := ask(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return end("the drain goes on; \"ipvsd status\" shows it", nil)
+		case err != nil && time.Since(heard) > drainLost:
+			return end("", fmt.Errorf("the drain goes on, but can't be told: %v", err))
+		case err != nil:
+			tell("waiting for the director: " + err.Error())
+		default:
+			heard = time.Now()
+			text, open, lost := drainProgress(&st, reals, heard)
+			if lost != "" {
+				return end("", fmt.Errorf("drain: %s", lost))
 			}
-			fmt.Fprintf(w, "drained after %v\n", time.Since(began).Round(time.Second))
-			return nil
+			if tell(text); open == 0 {
+				return end(fmt.Sprintf("drained after %v", time.Since(began).Round(time.Second)), nil)
+			}
 		}
 		select {
 		case <-time.After(drainLook):

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ipvsd/ipvsd/director"
+	"github.com/ipvsd/ipvsd/director/api"
 )
 
 // TestWaitDrained shows drains to their end: 2 connections less each second.
@@ -41,6 +42,22 @@ func TestWaitDrained(t *testing.T) {
 				"1 of 2 real servers drained, 3 established connections left, cut in 59s\n" +
 				"the drain goes on; \"ipvsd status\" shows it\n", "",
 		},
+		{
+			"restarted meanwhile", "away", time.Hour,
+			"1 of 2 real servers drained, 5 established connections left, cut in 1m0s\n" +
+				"1 of 2 real servers drained, 3 established connections left, cut in 59s\n" +
+				"1 of 2 real servers drained, 1 established connection left, cut in 58s\n" +
+				"waiting for the director: no director is running\n" +
+				"2 of 2 real servers drained, 0 established connections left\ndrained after 20s\n", "",
+		},
+		{
+			"away for long", "gone", time.Hour,
+			"1 of 2 real servers drained, 5 established connections left, cut in 1m0s\n" +
+				"1 of 2 real servers drained, 3 established connections left, cut in 59s\n" +
+				"1 of 2 real servers drained, 1 established connection left, cut in 58s\n" +
+				"waiting for the director: no director is running\n",
+			"the drain goes on, but can't be told: no director is running",
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -53,6 +70,11 @@ func TestWaitDrained(t *testing.T) {
 						web.Active, web.Inactive = uint32(5-gone), 7
 					} else {
 						web.State = tc.last
+					}
+					if away := time.Since(start) < 20*time.Second; web.State == "gone" || web.State == "away" && away {
+						return director.Status{}, api.ErrNoDaemon
+					} else if web.State == "away" {
+						web.State = director.StateDrained
 					}
 					mail := director.RealStatus{Address: "192.0.2.11:25", State: director.StateDrained}
 					return director.Status{Virtuals: []director.VirtualStatus{

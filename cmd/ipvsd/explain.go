@@ -16,9 +16,6 @@ import (
 	"github.com/ipvsd/ipvsd/director/journal"
 )
 
-// defaultState is the state directory where no file says another.
-const defaultState = "/var/lib/ipvsd"
-
 func newExplainCommand(e *env) *cobra.Command {
 	var file, socket string
 	var since time.Duration
@@ -98,7 +95,7 @@ func (e *env) learn(ctx context.Context, file, socket string) (*explainer, error
 	case !errors.Is(err, api.ErrNoDaemon):
 		return nil, err
 	}
-	s.dir = defaultState
+	s.dir = config.DefaultStateDir
 	if cfg, _, err := config.Load(file); err == nil { // a wrong file is no reason to say nothing
 		s.dir = cfg.Director.StateDir
 	}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -42,7 +43,7 @@ Several files become one; heartbeat's ha.cf, haresources and authkeys belong
 together. Host names are resolved, because ipvsd's file has addresses.
 
 Passwords never come into the output. It names files for them, in /etc/ipvsd, that
-you write; with --secrets DIR they are written there, for root only.
+you write; with --secrets DIR they are written there, for the director's user only.
 
 Exit status: 0 all carried over, 3 something was not, 1 a file can't be read.`,
 		Example: `  ipvsd config import /etc/ha.d/ldirectord.cf >ipvsd.toml && ipvsd config check -c ipvsd.toml
@@ -54,20 +55,24 @@ Exit status: 0 all carried over, 3 something was not, 1 a file can't be read.`,
 	}
 	c.Flags().StringVar(&from, "from", "", "`FORMAT`: ldirectord, keepalived or heartbeat; found out unless given")
 	c.Flags().StringVar(&secrets, "secrets", "", "write the passwords into files in `DIR`")
-	var names []string
-	for _, f := range convert.Formats {
-		names = append(names, string(f))
-	}
-	err := c.RegisterFlagCompletionFunc("from", cobra.FixedCompletions(names, cobra.ShellCompDirectiveNoFileComp))
+	err := c.RegisterFlagCompletionFunc("from", cobra.FixedCompletions(strings.Split(formatNames(), ", "), cobra.ShellCompDirectiveNoFileComp))
 	if err != nil {
 		panic(errors.Join(errors.New("main: --from"), err)) // the flag is defined above
 	}
 	return c
 }
 
+func formatNames() string {
+	var names []string
+	for _, f := range convert.Formats {
+		names = append(names, string(f))
+	}
+	return strings.Join(names, ", ")
+}
+
 func (e *env) importFiles(ctx context.Context, from convert.Format, secrets string, names []string) error {
 	if from != "" && importers[from] == nil {
-		return fmt.Errorf("--from %s: not a format that can be imported; one of %v", from, convert.Formats)
+		return fmt.Errorf("--from %s: not a format that can be imported; write one of %s", from, formatNames())
 	}
 	opts := importOptions(ctx)
 	if secrets != "" {
@@ -122,8 +127,11 @@ func readImport(name string, from convert.Format) (convert.File, convert.Format,
 	if from == "" {
 		from = convert.Detect(f)
 	}
+	if from == convert.Own {
+		return f, "", errors.New("this is ipvsd's own file already; \"ipvsd config check -c\" reads it")
+	}
 	if from == "" {
-		return f, "", fmt.Errorf("it looks like none of %v; name its format with --from", convert.Formats)
+		return f, "", fmt.Errorf("it looks like none of %s; name its format with --from", formatNames())
 	}
 	return f, from, nil
 }
@@ -154,10 +162,7 @@ func writeSecrets(dir string, secrets []convert.Secret) error {
 	if len(secrets) == 0 {
 		return nil
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	if err := giveToDirector(dir); err != nil {
+	if err := makeSecretsDir(dir); err != nil {
 		return err
 	}
 	for _, s := range secrets {
@@ -173,11 +178,28 @@ func writeSecrets(dir string, secrets []convert.Secret) error {
 			return err
 		}
 		_, err = f.WriteString(text)
-		if err = errors.Join(err, giveToDirector(s.Path), f.Close()); err != nil {
+		if err = errors.Join(err, giveToDirector(f), f.Close()); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// makeSecretsDir makes a folder into which only the director sees. One that is
+// there already, such as /etc/ipvsd, keeps its owner: who owns a folder may
+// replace every file in it.
+func makeSecretsDir(dir string) error {
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	d, err := os.OpenFile(dir, os.O_RDONLY|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(giveToDirector(d), d.Close())
 }
 
 // resolveTimeout is how long one name may take.

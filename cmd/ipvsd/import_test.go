@@ -55,10 +55,11 @@ func TestImport(t *testing.T) {
 		{name: "missing", args: []string{"x"}, code: 1, stderr: "ipvsd: x: no such file or directory\n"},
 		{name: "folder", args: []string{"."}, code: 1, stderr: "ipvsd: .: is a directory\n"},
 		{name: "binary", files: map[string]string{"x": "virtual=\x00"}, args: []string{"x"}, code: 1, stderr: "ipvsd: x: it holds NUL characters, so it is not a text file\n"},
-		{name: "unknown", files: map[string]string{"x": "[Unit]\n"}, args: []string{"x"}, code: 1, stderr: "ipvsd: x: it looks like none of [ldirectord keepalived heartbeat]; name its format with --from\n"},
+		{name: "unknown", files: map[string]string{"x": "[Unit]\n"}, args: []string{"x"}, code: 1, stderr: "ipvsd: x: it looks like none of ldirectord, keepalived, heartbeat; name its format with --from\n"},
 		{name: "named", files: map[string]string{"x": ""}, args: []string{"--from", "ldirectord", "x"}, stdout: "clean_stop = true"},
-		{name: "wrong name", files: map[string]string{"x": ""}, args: []string{"--from", "nginx", "x"}, code: 1, stderr: "ipvsd: --from nginx: not a format that can be imported; one of [ldirectord keepalived heartbeat]\n"},
-		{name: "no file", code: 1, stderr: "ipvsd: requires at least 1 arg(s), only received 0\n"},
+		{name: "wrong name", files: map[string]string{"x": ""}, args: []string{"--from", "nginx", "x"}, code: 1, stderr: "ipvsd: --from nginx: not a format that can be imported; write one of ldirectord, keepalived, heartbeat\n"},
+		{name: "own", files: map[string]string{"x": "[[virtual]]\naddress = \"192.0.2.1:80\"\n"}, args: []string{"x"}, code: 1, stderr: "ipvsd: x: this is ipvsd's own file already; \"ipvsd config check -c\" reads it\n"},
+		{name: "no file", code: 1, stderr: "ipvsd: an argument is missing; write ipvsd config import [--from FORMAT] [--secrets DIR] FILE... [flags]\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			stdout, stderr, code := importing(t, c.files, c.args...)

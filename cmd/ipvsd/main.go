@@ -39,8 +39,12 @@ func run(e *env, args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	root := newRootCommand(e)
+	root.InitDefaultCompletionCmd()
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	err := unknownCommand(root, args)
+	if err == nil {
+		err = root.ExecuteContext(ctx)
+	}
 	if err == nil {
 		return 0
 	}
@@ -84,5 +88,6 @@ func newRootCommand(e *env) *cobra.Command {
 		newDemoCommand(e),
 		newVersionCommand(e),
 	)
+	tellUsage(root)
 	return root
 }

@@ -66,8 +66,8 @@ warning: a warning
 		{args: []string{"disable", "nobody"}, want: director.OperatorWish{Wish: intent.Disable, Real: "nobody", By: "alice"}, code: 1, err: "ipvsd: disable: no real server \"nobody\"; there are 10.0.0.1:80 (web)\n"},
 		{args: []string{"enable", "nobody"}, want: director.OperatorWish{Wish: intent.Enable, Real: "nobody", By: "alice"}, code: 1, err: "ipvsd: enable: no real server \"nobody\"; there are 10.0.0.1:80 (web)\n"},
 		{args: []string{"drain", "10.0.0.1", "--deadline", "0s"}, code: 1, err: "ipvsd: drain: a deadline of 0s; write one that is to come, such as 30m, or use \"ipvsd disable\"\n"},
-		{args: []string{"disable", "10.0.0.1", "--deadline", "30m"}, code: 1, err: "ipvsd: unknown flag: --deadline\n"},
-		{args: []string{"drain"}, code: 1, err: "ipvsd: accepts 1 arg(s), received 0\n"},
+		{args: []string{"disable", "10.0.0.1", "--deadline", "30m"}, code: 1, err: "ipvsd: unknown flag: --deadline; \"ipvsd disable -h\" has the flags\n"},
+		{args: []string{"drain"}, code: 1, err: "ipvsd: an argument is missing; write ipvsd drain REAL [flags]\n"},
 	} {
 		t.Run(strings.Join(tt.args, " "), func(t *testing.T) {
 			var out, stderr bytes.Buffer

@@ -39,7 +39,7 @@ func TestRealserverCommand(t *testing.T) {
 		},
 		{"bad method", []string{"setup", "--vip", "203.0.113.1", "--method", "masq"}, 1, "", "did you mean nat?"},
 		{"vip not set up", []string{"status", "--vip", "203.0.113.105"}, 2, "203.0.113.105  dr  not on lo", ""},
-		{"an argument", []string{"teardown", "now"}, 1, "", "unknown command"},
+		{"an argument", []string{"teardown", "now"}, 1, "", "\"now\" is one argument too many"},
 		{"nothing to tear down", []string{"teardown", "-n"}, 0, "nothing to put back", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -128,7 +127,9 @@ func (r *reloader) back(ctx context.Context, why string) error {
 	kept, err := trial.Back(r.file)
 	if err != nil {
 		r.log.Error("the file on trial stays until the next try", "err", err)
-		r.trial.Deadline = time.Now().Add(trialAgain)
+		again := *r.trial
+		again.Deadline = time.Now().Add(trialAgain)
+		r.setTrial(&again)
 		return err
 	}
 	r.setTrial(nil)
@@ -149,16 +150,17 @@ func (r *reloader) setTrial(t *trial.Trial) {
 }
 
 // endTrial brings the confirmed file back where its trial ended while no
-// director ran.
-func endTrial(file string, now time.Time, log *slog.Logger) error {
+// director ran. Where that fails, the file on trial runs, which is better than no
+// director, and the reloader tries again.
+func endTrial(file string, now time.Time, log *slog.Logger) {
 	t, err := trial.Running(file)
 	if err != nil || t == nil || now.Before(t.Deadline) {
-		return nil // newReloader tells of an error, and goes on with a trial
+		return // newReloader tells of an error, and goes on with a trial
 	}
 	kept, err := trial.Back(file)
 	if err != nil {
-		return fmt.Errorf("nobody confirmed the file in time: %v", err)
+		log.Error("nobody confirmed the file in time, but the one before can't be put back", "by", t.By, "err", err)
+		return
 	}
 	log.Warn("nobody confirmed the file in time, the one before is back", "by", t.By, "rejected", kept)
-	return nil
 }

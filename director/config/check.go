@@ -71,6 +71,20 @@ func (b *virtualReader) check() check {
 	return c
 }
 
+// defaultType judges the type in [check] also where each virtual service has one
+// of its own: the next one that is added would take it.
+func (r *report) defaultType(raw *rawCheck) {
+	t := checker.Type(or(raw.Type, string(checker.Connect)))
+	if raw.bad["type"] || t == notChecked {
+		return
+	}
+	for _, p := range (checker.Spec{Type: t}).Validate() {
+		if p.Field == "type" {
+			r.key(&raw.at, "type", "%s", p.Text)
+		}
+	}
+}
+
 // over lays a check over the defaults, key by key.
 func (own *rawCheck) over(defaults *rawCheck) *rawCheck {
 	out := *own

@@ -14,6 +14,7 @@ func (r *report) virtuals(raw *rawFile, cfg *Config) []Virtual {
 	if len(raw.Virtuals) == 0 && !raw.bad["virtual"] {
 		r.warnf(1, "there is no [[virtual]] in the file; the director has nothing to do")
 	}
+	r.defaultType(&raw.Check)
 	var list []Virtual
 	names := make(map[string]int)
 	keys := make(map[table.ServiceKey]int)

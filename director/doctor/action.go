@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/ipvsd/ipvsd/realserver"
 )
@@ -85,7 +86,7 @@ func (s Sources) Do(a Action) (Action, error) {
 	case LoadModule:
 		err = realserver.Linux{}.Do(realserver.Step{Op: realserver.OpModule, Module: a.Name})
 	case SetMode:
-		err = os.Chmod(a.Name, 0o600)
+		err = closeToOthers(a.Name)
 	case RepairNode:
 		a.New, err = s.repair()
 	default:
@@ -97,6 +98,16 @@ func (s Sources) Do(a Action) (Action, error) {
 		err = fmt.Errorf("%s: %w", a, err)
 	}
 	return a, err
+}
+
+// closeToOthers takes no link for the file: the director's user owns it, may put
+// a link to anything in its place, and this runs as root.
+func closeToOthers(file string) error {
+	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Chmod(0o600), f.Close())
 }
 
 // repair puts right what an earlier setup of this web node recorded, and

@@ -264,3 +264,27 @@ func FuzzClash(f *testing.F) {
 		}
 	})
 }
+
+// --fix runs as root, in a directory where the director's user can put a link in
+// the key's place.
+func TestKeyModeTakesNoLink(t *testing.T) {
+	h := newHost(t)
+	h.write("secret", "")
+	h.link("key", filepath.Join(h.dir, "secret"))
+	mode := func() os.FileMode {
+		info, err := os.Stat(filepath.Join(h.dir, "secret"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Mode()
+	}
+	for name, want := range map[string]os.FileMode{"key": 0o644, "secret": 0o600} {
+		if err := os.Chmod(filepath.Join(h.dir, "secret"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		_, err := h.Do(Action{Op: SetMode, Name: filepath.Join(h.dir, name), Old: "0644", New: "600"})
+		if (err == nil) != (name == "secret") || mode() != want {
+			t.Errorf("%s: %v, mode %v", name, err, mode())
+		}
+	}
+}

@@ -99,10 +99,11 @@ func (r *Rounds) round(ctx context.Context, wire bool) {
 		if !r.last[key] {
 			r.opts.Log.Warn("doctor found", "check", f.Check, "object", f.Object, "reason", f.Reason, "cure", f.Cure)
 		}
-		delete(r.last, key)
 	}
 	for key := range r.last {
-		r.opts.Log.Info("doctor no longer finds", "check", key.check, "object", key.object)
+		if !now[key] {
+			r.opts.Log.Info("doctor no longer finds", "check", key.check, "object", key.object)
+		}
 	}
 	r.last = now
 	for _, c := range Checks() {

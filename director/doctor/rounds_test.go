@@ -118,3 +118,23 @@ func TestRounds(t *testing.T) {
 		}
 	})
 }
+
+// TestRoundsTellOnce: two machines answer for one address, and neither is told
+// again in the next round.
+func TestRoundsTellOnce(t *testing.T) {
+	f := healthy()
+	f.held()
+	f.answered(web1, MAC{2, 0, 0, 0, 1, 2})
+	f.Who[MAC{2, 0, 0, 0, 1, 2}] = f.Who[web1]
+	var log bytes.Buffer
+	r := NewRounds(RoundsOptions{
+		Log: slog.New(slog.NewTextHandler(&log, nil)), Metrics: prometheus.NewRegistry(),
+		Look: func(context.Context, bool) Facts { return *f },
+	})
+	for range 3 {
+		r.round(t.Context(), true)
+	}
+	if n := strings.Count(log.String(), "doctor found"); n != 2 || strings.Contains(log.String(), "no longer") {
+		t.Errorf("told %d times, want 2:\n%s", n, log.String())
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 	"unicode/utf8"
+	"unsafe"
 )
 
 // Kind says what an Entry is about.
@@ -108,6 +109,20 @@ func (e *Entry) lines(list []string) []string {
 		}
 	}
 	return list
+}
+
+// size is about what the entry takes in memory, in bytes.
+func (e *Entry) size() int {
+	n := int(unsafe.Sizeof(*e))
+	for _, s := range []string{e.Virtual, e.Real, e.Group, e.Before, e.After, e.Cause, e.Text} {
+		n += len(s)
+	}
+	for _, list := range [][]string{e.Details, e.Steps} {
+		for _, s := range list {
+			n += len(s) + int(unsafe.Sizeof(s))
+		}
+	}
+	return n
 }
 
 // cut cuts a text between characters.

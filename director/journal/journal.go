@@ -26,8 +26,9 @@ import (
 
 // The bounds of the ring.
 const (
-	DefaultSize = 4 << 20 // bytes on disk
-	Capacity    = 10000   // entries in memory: about what DefaultSize holds
+	DefaultSize = 4 << 20  // bytes on disk
+	Capacity    = 10000    // entries in memory: about what DefaultSize holds …
+	memory      = 16 << 20 // … and bytes, where they are long
 
 	maxQueued = 4000 // entries that wait for Run; what comes then is counted and dropped
 )
@@ -47,6 +48,7 @@ type Journal struct {
 	log     *slog.Logger
 	disk    disk                    // only Run uses it
 	problem string                  // why the disk doesn't have all; only Run uses it
+	bytes   int                     // of now's entries; only Run uses it
 	now     atomic.Pointer[[]Entry] // by Seq; what readers see is never changed
 	wake    chan struct{}
 
@@ -151,7 +153,7 @@ func (j *Journal) load() {
 		list = append(list, lost)
 		j.write(list[len(list)-1:])
 	}
-	j.publish(list)
+	j.publish(list, list)
 }
 
 // turn publishes and writes what was put.
@@ -166,13 +168,32 @@ func (j *Journal) turn() {
 		news[i].Seq = seq
 	}
 	// Readers see only so much of the array as there was when they looked.
-	j.publish(append(*j.now.Load(), news...))
+	j.publish(append(*j.now.Load(), news...), news)
 	j.write(news)
 }
 
-func (j *Journal) publish(list []Entry) {
-	if len(list) > Capacity+Capacity/4 {
-		list = slices.Clone(list[len(list)-Capacity:])
+// newest are the last entries that make half of what memory may hold.
+func newest(list []Entry) []Entry {
+	bytes := 0
+	for i := len(list) - 1; i >= 0; i-- {
+		if bytes += list[i].size(); bytes > memory/2 || len(list)-i > Capacity {
+			return list[i+1:]
+		}
+	}
+	return list
+}
+
+// publish shows readers a list that ends with news.
+func (j *Journal) publish(list, news []Entry) {
+	for i := len(list) - len(news); i < len(list); i++ {
+		j.bytes += list[i].size()
+	}
+	if len(list) > Capacity+Capacity/4 || j.bytes > memory {
+		list = slices.Clone(newest(list))
+		j.bytes = 0
+		for i := range list {
+			j.bytes += list[i].size()
+		}
 	}
 	j.now.Store(&list)
 	j.mu.Lock()
@@ -182,7 +203,13 @@ func (j *Journal) publish(list []Entry) {
 	}
 }
 
-func (j *Journal) write(list []Entry) { j.complain(j.disk.append(list)) }
+// write leaves it to flush to say that all is well: what the kernel took may not
+// come to the disk.
+func (j *Journal) write(list []Entry) {
+	if err := j.disk.append(list); err != nil {
+		j.complain(err)
+	}
+}
 
 func (j *Journal) flush() { j.complain(j.disk.flush()) }
 

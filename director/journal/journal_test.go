@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -98,6 +99,24 @@ func TestSince(t *testing.T) {
 		all := j.Since(0, 0)
 		if n := len(all); n < journal.Capacity || n > journal.Capacity*5/4 || all[n-1].Seq != 3+2*journal.Capacity || j.Last() != all[n-1].Seq {
 			t.Errorf("%d entries, the last is %d", n, j.Last())
+		}
+	})
+}
+
+// Long entries are fewer.
+func TestMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := start(t, journal.Options{})
+		steps := make([]string, journal.MaxLines)
+		for i := range steps {
+			steps[i] = strings.Repeat("-", 900)
+		}
+		for range 1000 {
+			j.Put(journal.Entry{Kind: journal.Reload, Text: "long", Steps: slices.Clone(steps)})
+			synctest.Wait()
+		}
+		if n := len(j.Since(0, 0)); n < 100 || n > 400 || j.Last() != 1000 {
+			t.Errorf("%d entries of 45 KB, the last is %d", n, j.Last())
 		}
 	})
 }

@@ -46,10 +46,10 @@ func Begin(file string, before []byte, t Trial) error {
 		return fmt.Errorf("begin the trial: %v", err)
 	}
 	if err := write(path+confirmed, before, path); err != nil {
-		return fmt.Errorf("begin the trial: keep the running file: %w", explained(err))
+		return fmt.Errorf("begin the trial: keep the running file: %w", explained(err, path))
 	}
 	if err := write(path+running, append(b, '\n'), path); err != nil {
-		return fmt.Errorf("begin the trial: %w", errors.Join(explained(err), os.Remove(path+confirmed)))
+		return fmt.Errorf("begin the trial: %w", errors.Join(explained(err, path), os.Remove(path+confirmed)))
 	}
 	return nil
 }
@@ -101,10 +101,10 @@ func Back(file string) (kept string, err error) {
 		return "", fmt.Errorf("bring the file back: %v", err)
 	}
 	if err := write(path+rejected, tried, path); err != nil {
-		return "", fmt.Errorf("bring the file back: keep what was on trial: %w", explained(err))
+		return "", fmt.Errorf("bring the file back: keep what was on trial: %w", explained(err, path))
 	}
 	if err := os.Rename(path+confirmed, path); err != nil {
-		return "", fmt.Errorf("bring the file back: %w", explained(err))
+		return "", fmt.Errorf("bring the file back: %w", explained(err, path))
 	}
 	return path + rejected, remove(path + running)
 }
@@ -116,10 +116,18 @@ func remove(path string) error {
 	return nil
 }
 
-// explained adds what to do where systemd keeps the directory read-only.
-func explained(err error) error {
-	if errors.Is(err, syscall.EROFS) {
+// explained adds what to do where the directory can't be written, or where the
+// file belongs to somebody else: Begin finds that out, because it can't give a
+// copy to the file's owner, and not Back, when it is too late.
+func explained(err error, path string) error {
+	switch {
+	case errors.Is(err, syscall.EROFS):
 		return fmt.Errorf("%w; add its directory to ReadWritePaths of ipvsd.service", err)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("%w; the user that the director runs as has to be able to write in its directory", err)
+	case errors.Is(err, syscall.EPERM):
+		return fmt.Errorf("%w; the file before could not be put back, because only who owns the file may: give it to the user that "+
+			"the director runs as, such as chown ipvsd:ipvsd %s", err, path)
 	}
 	return err
 }

@@ -5,10 +5,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/ipvsd/ipvsd/director/trial"
 )
@@ -139,5 +142,64 @@ func TestUnreadableNote(t *testing.T) {
 	}
 	if got, err := trial.Running(file); err == nil || got != nil {
 		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// The Debian package's director owns neither /etc/ipvsd nor a file that root
+// wrote there, and may write beside it. A trial that couldn't be taken back
+// doesn't begin; once the file is the director's, it can be.
+func TestOwner(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	const nobody = 65534
+	file := newFile(t, "new")
+	dir := filepath.Dir(file)
+	for parent := dir; parent != os.TempDir() && parent != "/"; parent = filepath.Dir(parent) {
+		if err := os.Chmod(parent, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	begin := func() error { return trial.Begin(file, []byte("old"), trial.Trial{}) }
+	as(t, nobody, begin, "has to be able to write in its directory")
+	if err := errors.Join(os.Chmod(dir, 0o775|fs.ModeSticky), os.Chown(dir, 0, nobody)); err != nil {
+		t.Fatal(err)
+	}
+	as(t, nobody, begin, "chown ipvsd:ipvsd "+file)
+	if diff := cmp.Diff(map[string]string{"ipvsd.toml": "new"}, files(t, file)); diff != "" {
+		t.Error(diff)
+	}
+	if err := os.Chown(file, nobody, nobody); err != nil {
+		t.Fatal(err)
+	}
+	as(t, nobody, func() error {
+		if err := begin(); err != nil {
+			return err
+		}
+		_, err := trial.Back(file)
+		return err
+	}, "")
+	if diff := cmp.Diff(map[string]string{"ipvsd.toml": "old", "ipvsd.toml.rejected": "new"}, files(t, file)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// as calls do on a thread of its own that is another user's and ends with it.
+func as(t *testing.T, id uintptr, do func() error, want string) {
+	t.Helper()
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // never unlocked, so that the thread isn't used again
+		for _, call := range []uintptr{unix.SYS_SETRESGID, unix.SYS_SETRESUID} {
+			if _, _, errno := unix.RawSyscall(call, id, id, id); errno != 0 { // package syscall's are for all threads
+				done <- errno
+				return
+			}
+		}
+		done <- do()
+	}()
+	err := <-done
+	if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+		t.Errorf("%v, want %q", err, want)
 	}
 }

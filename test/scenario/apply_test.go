@@ -69,6 +69,9 @@ func TestApply(t *testing.T) {
 	if text(".trial")+text(".confirmed") != "" {
 		t.Error("confirm leaves files behind")
 	}
+	if out := verb(0, "apply", "--confirm", "1m"); !strings.Contains(out, "not on trial") || text(".trial") != "" {
+		t.Errorf("the same file once more:\n%s", out)
+	}
 
 	// Nobody confirms it: the file before comes back, in the kernel and on disk.
 	before := text("")

@@ -21,6 +21,7 @@ func TestDetect(t *testing.T) {
 		{"/etc/ha.d/authkeys", "auth 1\n1 sha1 secret\n", Heartbeat},
 		{"x", "auth 1\n1 sha1 secret\n", Heartbeat},
 		{"x", "", ""},
+		{"ipvsd.toml", "[check]\ntype = \"http\"\n\n[[virtual]]\naddress = \"192.0.2.1:80\"\n", Own},
 		{"x", "# nothing\n", ""},
 		{"x", "virtual=192.0.2.1:80\n\treal=192.0.2.2:80 gate\n#virtual=192.0.2.1:443\n#\treal=192.0.2.2:443 masq\n#\treal=192.0.2.3:443 masq\n#\treal=192.0.2.4:443 masq\n", Ldirectord},
 		{"x", "vrrp_instance VI_1 {\n}\n!virtual=192.0.2.1:80\n !\treal=192.0.2.2:80 gate\n! lb1 192.0.2.9\n", Keepalived},

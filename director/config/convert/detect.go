@@ -16,7 +16,10 @@ const (
 	Heartbeat  Format = "heartbeat" // ha.cf, haresources and authkeys
 )
 
-// Formats are all of them.
+// Own is ipvsd's file, which has nothing to be imported.
+const Own Format = "ipvsd"
+
+// Formats are all that can be imported.
 var Formats = []Format{Ldirectord, Keepalived, Heartbeat}
 
 // heartbeatFiles have fixed names and little in them that others don't have.
@@ -29,6 +32,10 @@ var usualNames = map[string]Format{"ldirectord.cf": Ldirectord, "keepalived.conf
 // comment is a line that says nothing: what is commented out in one format looks
 // like the lines of another.
 var comment = regexp.MustCompile(`^\s*[#!]`)
+
+// ownTable is the table without which ipvsd's file is of no use. No other format
+// has brackets like these.
+var ownTable = regexp.MustCompile(`(?m)^\s*\[\[virtual\]\]`)
 
 // signs are lines that one format has and the others don't.
 var signs = []struct {
@@ -51,6 +58,9 @@ func Detect(f File) Format {
 	name := filepath.Base(f.Name)
 	if heartbeatFiles[name] {
 		return Heartbeat
+	}
+	if ownTable.Match(f.Data) {
+		return Own
 	}
 	count := make(map[Format]int)
 	for line := range strings.Lines(string(f.Data)) {

@@ -271,7 +271,7 @@ func (im *importer) pace(t *emit.Table) {
 		t.Set("profile", "fast").Note(l.comment)
 	default:
 		t.Comment(l.all()...)
-		im.tell(*l, "deadtime: how soon a silent director is noticed is profile in [cluster]; standard takes 0.6 s, relaxed 3 s")
+		im.tell(*l, "deadtime: how soon a silent director is noticed is profile in [cluster]; standard takes 0.54 s, relaxed 3 s")
 	}
 }
 

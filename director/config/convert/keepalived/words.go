@@ -79,7 +79,7 @@ const (
 var topWords = []fate{
 	{"static_ipaddress static_routes static_rules track_group", "ipvsd doesn't set what stays on the machine; leave that to the network's own configuration", true},
 	{"track_file vrrp_track_file", "ipvsd watches no files; write a [[cluster.track]] with a command", true},
-	{"bfd_instance", "ipvsd has no BFD; its own adverts notice a silent director in 0.6 s, and a [[cluster.track]] a silent gateway", true},
+	{"bfd_instance", "ipvsd has no BFD; its own adverts notice a silent director in 0.54 s, and a [[cluster.track]] a silent gateway", true},
 	{"garp_group", ownPace, false},
 	{"linkbeat_interfaces linkbeat_use_polling interface_up_down_delays", "the kernel tells the state of interfaces, and a director that comes and goes ranks last", false},
 	{"SSL", "keepalived verifies no certificate with it; ca_file and verify of [virtual.check] would", true},
