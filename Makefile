@@ -38,6 +38,7 @@ check: need-go
 	@unformatted="$$($(TOOL) gofumpt -l .)"; [ -z "$$unformatted" ] || { echo "not formatted by gofumpt: $$unformatted"; exit 1; }
 	$(GO) vet ./...
 	$(GO) vet -tags servers ./test/servers
+	$(GO) vet -tags oracle ./director/config/convert/ldirectord
 	$(TOOL) staticcheck ./...
 	$(TOOL) staticcheck -tags servers ./test/servers
 	$(GO) mod tidy -diff
@@ -51,6 +52,7 @@ docs: need-go
 
 test: deps-test build
 	CGO_ENABLED=1 $(GO) test -race $(FAST_PACKAGES)
+	LDIRECTORD_FILES=15 LDIRECTORD_SEED=1 $(GO) test -count=1 -tags oracle -run '^TestOracle$$' ./director/config/convert/ldirectord
 	$(GO) test -count=1 -p 1 -timeout 60m $(LAB)
 
 # Every check against Debian's own servers: healthy, wrong, stopped, gone.

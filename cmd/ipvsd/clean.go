@@ -41,7 +41,9 @@ func (e *env) clean(ctx context.Context, stateDir, socket string) error {
 		return fmt.Errorf("read which virtual services are ours: %v", err)
 	}
 	if len(owned) == 0 {
-		return nil // and no module is loaded to find out that it holds nothing
+		// No module is loaded to find out that it holds nothing.
+		fmt.Fprintf(e.stdout, "nothing to remove: %s has no virtual service on record\n", stateDir)
+		return nil
 	}
 	kernel, err := ipvs.Open(ctx, ipvs.Options{})
 	if err != nil {
