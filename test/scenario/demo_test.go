@@ -48,9 +48,9 @@ func TestDemo(t *testing.T) {
 		}
 	}
 	for _, want := range []string{
-		`(?m)^ +[\d.]+ s  web1 is out after \d\.\d s: connection refused$`,
+		`(?m)^ +[\d.]+ s  web1 is out after \d\.\d s: connection re(fused|set.*)$`,
 		`(?m)^ +[\d.]+ s  web2 is out after \d\.\d s: body lacks "Test Page"$`,
-		`(?m)^   +192\.168\.0\.101:80 dr +down +0/1 .* connection refused$`,
+		`(?m)^   +192\.168\.0\.101:80 dr +down +0/1 .* connection re(fused|set.*)$`,
 		`(?m)^ +[\d.]+ s  web1 is in again after \d\.\d s: status 200`,
 		`(?m)^ +[\d.]+ s  web2 is in again after \d\.\d s: status 200`,
 		`(?m)^ +loadb\d (has it|is active); the addresses were nobody's for \d+ ms$`,

@@ -146,9 +146,10 @@ func (k kind) run(t *testing.T) {
 
 	k.kill(f, first)
 	f.awaitState("svc", k.real, director.StateDown, 4*time.Second)
-	if r := real(f.status(), "svc", k.real); r.Weight != 0 || !strings.HasPrefix(r.Reason, k.reason) {
-		t.Errorf("dead: weight %d, reason %q; want 0, %q", r.Weight, r.Reason, k.reason)
-	}
+	f.eventually(4*time.Second, "weight 0: "+k.reason, func(s director.Status) bool {
+		r := real(s, "svc", k.real)
+		return r.Weight == 0 && strings.HasPrefix(r.Reason, k.reason)
+	})
 	load = f.client.Load(k.url)
 	time.Sleep(time.Second)
 	r := load.Stop()
