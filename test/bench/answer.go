@@ -45,6 +45,7 @@ type answerer struct {
 
 	mu   sync.Mutex
 	last map[netip.Addr]time.Time
+	came int // checks since the last question
 	gaps []time.Duration
 }
 
@@ -174,6 +175,7 @@ func (a *answerer) arrived(addr netip.Addr) {
 	now := time.Now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.came++
 	if before, ok := a.last[addr]; ok {
 		a.gaps = append(a.gaps, now.Sub(before))
 	}
@@ -183,10 +185,10 @@ func (a *answerer) arrived(addr netip.Addr) {
 // arrivals is what countAnswer tells: of the checks since the last question.
 type arrivals struct {
 	Asked  int     // addresses that were ever asked
-	Checks int     // gaps that ended
-	P50    float64 // of the gaps, in seconds
+	Checks int     // that came
+	P50    float64 // of the time between two checks of one, in seconds; 0: none was checked twice
 	P99    float64
-	Max    float64 // those that haven't ended yet included
+	Max    float64 // the time since the last one included
 }
 
 // countAnswer tells of the arrivals, and forgets them.
@@ -194,13 +196,14 @@ func (a *answerer) countAnswer(w net.Conn, _ *bufio.Reader) {
 	now := time.Now()
 	a.mu.Lock()
 	gaps := a.gaps
-	a.gaps = nil
-	out := arrivals{Asked: len(a.last), Checks: len(gaps)}
+	out := arrivals{Asked: len(a.last), Checks: a.came}
+	a.gaps, a.came = nil, 0
 	var open time.Duration
 	for _, at := range a.last {
 		open = max(open, now.Sub(at))
 	}
 	a.mu.Unlock()
+	out.Max = open.Seconds()
 	if len(gaps) > 0 {
 		slices.Sort(gaps)
 		out.P50, out.P99 = gaps[len(gaps)/2].Seconds(), gaps[len(gaps)*99/100].Seconds()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -17,17 +18,20 @@ var mixedFive = plan{virtuals: 10, reals: 50, check: mixed, interval: 2 * time.S
 type keeping struct {
 	name string
 	arrivals
+	servers  int
 	perCheck time.Duration // CPU of the whole lab, less what it uses idle
 	rate     float64       // checks in a second
 	memory   float64       // MB, of all its processes
 }
 
-// late is how much later than their turn all but one of a hundred checks came.
+// late is how much later than their turn all but one of a hundred checks came;
+// where nobody was checked twice, the longest wait.
 func (k keeping) late() time.Duration {
-	return max(time.Duration(k.P99*float64(time.Second))-mixedFive.interval, 0)
+	gap := cmp.Or(k.P99, k.Max)
+	return max(time.Duration(gap*float64(time.Second))-mixedFive.interval, 0)
 }
 
-// benchMixed has the directors check the same real servers; how punctually is
+// benchMixed has the directors check the same real servers, ldirectord a few of them; how punctually is
 // measured at the servers.
 func benchMixed(b *bench) {
 	s := b.site()
@@ -36,34 +40,34 @@ func benchMixed(b *bench) {
 	more, to := b.labCPU()
 	idle := (more - used).Seconds() / to.Sub(from).Seconds()
 
-	forking := mixedFive
+	// Each step of ldirectord's is a process, which takes a tenth of a second
+	// here: with 500 real servers it has not finished its start after two minutes.
+	const slow = 60 * time.Second
+	few := mixedFive
+	few.reals = 2
+	forking := few
 	forking.fork = true
-	ours := s.keeps("ipvsd", s.ipvsd, mixedFive, idle)
+	ours := s.keeps("ipvsd", s.ipvsd, mixedFive, idle, 12*time.Second)
 	peers := []keeping{
-		s.keeps("keepalived", s.keepalived, mixedFive, idle),
-		s.keeps("ldirectord fork", s.ldirectord, forking, idle),
-		s.keeps("ldirectord", s.ldirectord, mixedFive, idle),
+		s.keeps("keepalived", s.keepalived, mixedFive, idle, 12*time.Second),
+		s.keeps("ldirectord fork", s.ldirectord, forking, idle, slow),
+		s.keeps("ldirectord", s.ldirectord, few, idle, slow),
 	}
-	for i, k := range peers {
-		r := row{
-			what: "500 real servers, mixed checks at 2 s: CPU of one", ours: ms(ours.perCheck), peer: k.name + " " + ms(k.perCheck),
-			ratio: quotient(ours.perCheck, k.perCheck), bar: "≤ 1.0 ×", pass: ours.perCheck <= k.perCheck,
-		}
-		if i > 0 {
-			r.what = ""
-		}
-		b.report.row(r)
-	}
+	k := peers[0]
+	b.report.row(row{
+		what: "500 real servers, mixed checks at 2 s: CPU of one", ours: ms(ours.perCheck), peer: k.name + " " + ms(k.perCheck),
+		ratio: quotient(ours.perCheck, k.perCheck),
+	})
 	for _, k := range append([]keeping{ours}, peers...) {
-		b.report.note("%s: %.0f checks/s of %d wanted, %s late (p99), a server unchecked for %.1f s at most, %d of 500 reached, %.0f MB",
-			k.name, k.rate, 500/2, ms(k.late()), k.Max, k.Asked, k.memory)
+		b.report.note("%s: %.0f checks/s of %d wanted, %s late (p99), a server unchecked for %.1f s at most, %d of %d reached, %.0f MB",
+			k.name, k.rate, k.servers/2, ms(k.late()), k.Max, k.Asked, k.servers, k.memory)
 	}
 }
 
 // keeps starts a daemon and the node's servers, lets it settle, watches it, and
 // ends all.
-func (s *site) keeps(name string, start func(plan) *lab.Proc, plan plan, idle float64) keeping {
-	const settle, span = 12 * time.Second, 24 * time.Second
+func (s *site) keeps(name string, start func(plan) *lab.Proc, plan plan, idle float64, settle time.Duration) keeping {
+	const span = 24 * time.Second
 	answers := s.answer()
 	p := start(plan)
 	time.Sleep(settle)
@@ -74,7 +78,7 @@ func (s *site) keeps(name string, start func(plan) *lab.Proc, plan plan, idle fl
 	before, from := s.b.labCPU()
 	time.Sleep(span)
 	after, to := s.b.labCPU()
-	k := keeping{name: name, arrivals: s.arrivals()}
+	k := keeping{name: name, arrivals: s.arrivals(), servers: plan.virtuals * plan.reals}
 	_, k.memory = memory(p.PID())
 	took := to.Sub(from).Seconds()
 	if k.Checks == 0 {
