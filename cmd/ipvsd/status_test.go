@@ -320,6 +320,7 @@ func TestStatusWithoutDaemon(t *testing.T) {
 type still struct{ status director.Status }
 
 func (s still) Status(context.Context) director.Status { return s.status }
+func (s still) Loads(context.Context) director.Loads   { return director.LoadsOf(&s.status) }
 func (s still) Ready() bool                            { return true }
 func (s still) Active() bool                           { return true }
 func (s still) Hung(context.Context) []string          { return nil }

@@ -37,6 +37,10 @@ type Source interface {
 	// service.
 	Status(ctx context.Context) director.Status
 
+	// Loads are the connections alone, of the same real servers in the same
+	// order.
+	Loads(ctx context.Context) director.Loads
+
 	// Ready reports whether the kernel was programmed and every real server had
 	// its first verdict.
 	Ready() bool

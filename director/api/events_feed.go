@@ -145,24 +145,32 @@ func (f *feed) wholeEvent() []byte {
 // wants a sample, tells what changed, and says how long to wait for the next.
 func (f *feed) look(ctx context.Context) time.Duration {
 	began := time.Now()
-	if due := f.due(began); len(f.watchers) == 0 {
+	if len(f.watchers) == 0 {
 		f.now, f.whole = nil, nil
-		if due > 0 {
-			return due
+		if f.due(began) == 0 {
+			f.rest(ctx, began)
 		}
+		return f.due(time.Now())
 	}
 	st := snapshot(ctx, f.source)
 	if ctx.Err() != nil {
 		return 0
 	}
-	f.sample(began, &st)
-	if len(f.watchers) == 0 {
-		return f.due(time.Now())
-	}
+	f.sample(began, director.LoadsOf(&st))
 	before := f.now
 	f.now, f.at, f.whole = &st, began, nil
 	f.tellStatus(before)
 	return min(max(lookEvery, (lookShare-1)*time.Since(began)), sampleEvery)
+}
+
+// rest adds to the history while nobody watches: a whole status would be much to
+// throw away.
+func (f *feed) rest(ctx context.Context, began time.Time) {
+	limited, cancel := context.WithTimeout(ctx, kernelTimeout)
+	defer cancel()
+	if loads := f.source.Loads(limited); ctx.Err() == nil {
+		f.sample(began, loads)
+	}
 }
 
 // tellStatus tells the watchers what is other than they know, which is before.

@@ -33,6 +33,11 @@ func (l *looked) Status(ctx context.Context) director.Status {
 	return l.fakeSource.Status(ctx)
 }
 
+func (l *looked) Loads(ctx context.Context) director.Loads {
+	l.looks.Add(1)
+	return l.fakeSource.Loads(ctx)
+}
+
 // change changes the status, sharing nothing with what was told before.
 func (f *fakeSource) change(do func(*director.Status)) {
 	f.mu.Lock()

@@ -38,6 +38,11 @@ func (f *fakeSource) Status(ctx context.Context) director.Status {
 	return st
 }
 
+func (f *fakeSource) Loads(ctx context.Context) director.Loads {
+	st := f.Status(ctx)
+	return director.LoadsOf(&st)
+}
+
 // copyStatus copies what snapshot and the tests write to.
 func copyStatus(st director.Status) director.Status {
 	st.Virtuals = slices.Clone(st.Virtuals)

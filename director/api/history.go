@@ -43,8 +43,8 @@ type place struct {
 // due says how long there is until the next sample; 0: it is time.
 func (s *samples) due(now time.Time) time.Duration { return max(0, s.next.Sub(now)) }
 
-// sample adds what st tells, if it is time.
-func (s *samples) sample(at time.Time, st *director.Status) {
+// sample adds the loads, if it is time.
+func (s *samples) sample(at time.Time, loads director.Loads) {
 	if s.due(at) > 0 {
 		return
 	}
@@ -54,21 +54,21 @@ func (s *samples) sample(at time.Time, st *director.Status) {
 		past = *list
 	}
 	one := &sample{at: at}
-	if len(past) > 0 && past[len(past)-1].places.fit(st) {
+	if len(past) > 0 && past[len(past)-1].places.fit(loads.Virtuals) {
 		one.places = past[len(past)-1].places
 	} else {
-		one.places = placesOf(st)
+		one.places = placesOf(loads.Virtuals)
 	}
-	if st.Kernel.ReadError == "" {
+	if loads.Err == nil {
 		count := 0
-		for i := range st.Virtuals {
-			count += len(st.Virtuals[i].Reals)
+		for _, v := range loads.Virtuals {
+			count += len(v.Reals)
 		}
 		one.active, one.inactive = make([]uint32, 0, count), make([]uint32, 0, count)
-		for i := range st.Virtuals {
-			for r := range st.Virtuals[i].Reals {
-				one.active = append(one.active, st.Virtuals[i].Reals[r].Active)
-				one.inactive = append(one.inactive, st.Virtuals[i].Reals[r].Inactive)
+		for _, v := range loads.Virtuals {
+			for _, r := range v.Reals {
+				one.active = append(one.active, r.Active)
+				one.inactive = append(one.inactive, r.Inactive)
 			}
 		}
 	}
@@ -76,21 +76,21 @@ func (s *samples) sample(at time.Time, st *director.Status) {
 	s.list.Store(&list)
 }
 
-func placesOf(st *director.Status) *places {
-	p := &places{virtuals: make([]place, len(st.Virtuals))}
-	for i := range st.Virtuals {
-		p.virtuals[i].name = st.Virtuals[i].Name
-		for r := range st.Virtuals[i].Reals {
-			p.virtuals[i].reals = append(p.virtuals[i].reals, st.Virtuals[i].Reals[r].Address)
+func placesOf(loads []director.VirtualLoad) *places {
+	p := &places{virtuals: make([]place, len(loads))}
+	for i, v := range loads {
+		p.virtuals[i].name = v.Name
+		for _, r := range v.Reals {
+			p.virtuals[i].reals = append(p.virtuals[i].reals, r.Address)
 		}
 	}
 	return p
 }
 
-// fit reports whether p are the places of st.
-func (p *places) fit(st *director.Status) bool {
-	return slices.EqualFunc(p.virtuals, st.Virtuals, func(p place, v director.VirtualStatus) bool {
-		return p.name == v.Name && slices.EqualFunc(p.reals, v.Reals, func(a string, r director.RealStatus) bool { return a == r.Address })
+// fit reports whether p are the places of these loads.
+func (p *places) fit(loads []director.VirtualLoad) bool {
+	return slices.EqualFunc(p.virtuals, loads, func(p place, v director.VirtualLoad) bool {
+		return p.name == v.Name && slices.EqualFunc(p.reals, v.Reals, func(a string, r director.RealLoad) bool { return a == r.Address })
 	})
 }
 

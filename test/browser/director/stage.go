@@ -22,6 +22,12 @@ type stage struct {
 	scene   string
 }
 
+// Loads implements api.Source.
+func (s *stage) Loads(ctx context.Context) director.Loads {
+	st := s.Status(ctx)
+	return director.LoadsOf(&st)
+}
+
 // Status implements api.Source. What it returns shares nothing with the stage.
 func (s *stage) Status(ctx context.Context) director.Status {
 	s.mu.Lock()

@@ -1,0 +1,72 @@
+package director
+
+import (
+	"context"
+	"errors"
+
+	"github.com/ipvsd/ipvsd/director/table"
+)
+
+// Loads is how many connections each real server has, in the order of Status,
+// for who wants to know nothing else of 10,000 of them.
+type Loads struct {
+	Virtuals []VirtualLoad
+	Err      error // why the kernel's counts lack; nil: they don't
+}
+
+// VirtualLoad is one virtual service.
+type VirtualLoad struct {
+	Name  string
+	Reals []RealLoad
+}
+
+// RealLoad is one of its real servers.
+type RealLoad struct {
+	Address          string
+	Active, Inactive uint32
+}
+
+// Loads counts with one read of the kernel.
+func (d *Director) Loads(ctx context.Context) Loads {
+	cfg := d.Config()
+	have, err := d.opts.Kernel.Read(ctx)
+	out := Loads{Virtuals: make([]VirtualLoad, len(cfg.Virtuals)), Err: err}
+	for i, v := range cfg.Virtuals {
+		key := v.Service.ServiceKey
+		load := VirtualLoad{Name: v.Name, Reals: make([]RealLoad, 0, len(v.Reals)+1)}
+		add := func(pair table.Pair) {
+			c := have.Reals[pair]
+			load.Reals = append(load.Reals, RealLoad{pair.Real.String(), c.Active, c.Inactive})
+		}
+		configured := make(map[table.Pair]bool, len(v.Reals))
+		for _, r := range v.Reals {
+			pair := table.Pair{Service: key, Real: r.Addr}
+			configured[pair] = true
+			add(pair)
+		}
+		for _, addr := range have.State[key].Addrs() {
+			if pair := (table.Pair{Service: key, Real: addr}); !configured[pair] {
+				add(pair)
+			}
+		}
+		out.Virtuals[i] = load
+	}
+	return out
+}
+
+// LoadsOf are the loads that a status tells of.
+func LoadsOf(st *Status) Loads {
+	out := Loads{Virtuals: make([]VirtualLoad, len(st.Virtuals))}
+	if st.Kernel.ReadError != "" {
+		out.Err = errors.New(st.Kernel.ReadError)
+	}
+	for i := range st.Virtuals {
+		v := &st.Virtuals[i]
+		load := VirtualLoad{Name: v.Name, Reals: make([]RealLoad, len(v.Reals))}
+		for j := range v.Reals {
+			load.Reals[j] = RealLoad{v.Reals[j].Address, v.Reals[j].Active, v.Reals[j].Inactive}
+		}
+		out.Virtuals[i] = load
+	}
+	return out
+}
