@@ -3,6 +3,7 @@ package director
 import (
 	"context"
 	"errors"
+	"net/netip"
 
 	"github.com/ipvsd/ipvsd/director/table"
 )
@@ -34,20 +35,15 @@ func (d *Director) Loads(ctx context.Context) Loads {
 	for i, v := range cfg.Virtuals {
 		key := v.Service.ServiceKey
 		load := VirtualLoad{Name: v.Name, Reals: make([]RealLoad, 0, len(v.Reals)+1)}
-		add := func(pair table.Pair) {
-			c := have.Reals[pair]
-			load.Reals = append(load.Reals, RealLoad{pair.Real.String(), c.Active, c.Inactive})
+		add := func(addr netip.AddrPort) {
+			c := have.Reals[table.Pair{Service: key, Real: addr}]
+			load.Reals = append(load.Reals, RealLoad{addr.String(), c.Active, c.Inactive})
 		}
-		configured := make(map[table.Pair]bool, len(v.Reals))
 		for _, r := range v.Reals {
-			pair := table.Pair{Service: key, Real: r.Addr}
-			configured[pair] = true
-			add(pair)
+			add(r.Addr)
 		}
-		for _, addr := range have.State[key].Addrs() {
-			if pair := (table.Pair{Service: key, Real: addr}); !configured[pair] {
-				add(pair)
-			}
+		for _, addr := range others(v, have) {
+			add(addr)
 		}
 		out.Virtuals[i] = load
 	}

@@ -3,7 +3,9 @@ package director
 import (
 	"context"
 	"maps"
+	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/ipvsd/ipvsd/checker"
@@ -97,6 +99,16 @@ func (d *Director) Status(ctx context.Context) Status {
 	return s
 }
 
+// others are the real servers that the kernel has and the file hasn't: those that
+// leave, and the fallback.
+func others(v config.Virtual, have table.Have) []netip.AddrPort {
+	configured := make(map[netip.AddrPort]bool, len(v.Reals))
+	for _, r := range v.Reals {
+		configured[r.Addr] = true
+	}
+	return slices.DeleteFunc(have.State[v.Service.ServiceKey].Addrs(), func(a netip.AddrPort) bool { return configured[a] })
+}
+
 func virtualStatus(v config.Virtual, have table.Have, checks map[checker.ID]checker.Status, causes map[table.Pair]cause) VirtualStatus {
 	key := v.Service.ServiceKey
 	out := VirtualStatus{
@@ -108,10 +120,8 @@ func virtualStatus(v config.Virtual, have table.Have, checks map[checker.ID]chec
 	}
 	held := have.State[key].Reals
 	out.Reals = make([]RealStatus, 0, max(len(v.Reals), len(held)))
-	configured := map[table.Pair]bool{}
 	for _, r := range v.Reals {
 		pair := table.Pair{Service: key, Real: r.Addr}
-		configured[pair] = true
 		rs := realStatus(r, held[r.Addr], have.Reals[pair], checks[watchID(pair)])
 		_, rs.InKernel = held[r.Addr]
 		if c, ok := causes[pair]; ok {
@@ -120,11 +130,8 @@ func virtualStatus(v config.Virtual, have table.Have, checks map[checker.ID]chec
 		out.Up = out.Up || rs.State == StateUp
 		out.Reals = append(out.Reals, rs)
 	}
-	for _, addr := range have.State[key].Addrs() {
+	for _, addr := range others(v, have) {
 		pair := table.Pair{Service: key, Real: addr}
-		if configured[pair] {
-			continue
-		}
 		rs := RealStatus{Address: addr.String(), State: StateLeaving, Reason: "left the file, finishes its connections"}
 		fill(&rs, held[addr], have.Reals[pair])
 		rs.InKernel = true

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"net/http"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -102,9 +100,7 @@ func (e *env) askReloader(ctx context.Context, socket, path string, w applyWish,
 		return err
 	}
 	if asJSON {
-		enc := json.NewEncoder(e.stdout)
-		enc.SetIndent("", "  ")
-		if err := enc.Encode(a); err != nil {
+		if err := printJSON(e.stdout, a); err != nil {
 			return err
 		}
 		if a.Error != "" {
@@ -142,24 +138,17 @@ func (r *reloader) handle(server *api.Server) {
 	for path, do := range map[string]func(context.Context, applyWish) applyAnswer{
 		"/v1/apply": r.apply, "/v1/confirm": r.confirm, "/v1/rollback": r.rollback,
 	} {
-		server.Handle("POST "+path, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-			var wish applyWish
-			if err := json.NewDecoder(http.MaxBytesReader(w, req.Body, 4<<10)).Decode(&wish); err != nil {
-				http.Error(w, err.Error(), http.StatusBadRequest)
-				return
-			}
+		server.Handle("POST "+path, wishHandler(func(ctx context.Context, wish applyWish) (applyAnswer, error) {
 			if wish.Confirm < 0 || wish.Confirm > maxTrial {
-				http.Error(w, fmt.Sprintf("confirm: at most %v", maxTrial), http.StatusBadRequest)
-				return
+				return applyAnswer{}, badWish(fmt.Sprintf("confirm: at most %v", maxTrial))
 			}
 			q := request{do: func(ctx context.Context) applyAnswer { return do(ctx, wish) }, answer: make(chan applyAnswer, 1)}
 			select {
 			case r.requests <- q:
-			case <-req.Context().Done():
-				return
+				return <-q.answer, nil
+			case <-ctx.Done():
+				return applyAnswer{}, ctx.Err()
 			}
-			w.Header().Set("Content-Type", "application/json")
-			_ = json.NewEncoder(w).Encode(<-q.answer) // a client that left hears nothing
 		}))
 	}
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -178,9 +177,7 @@ func machine(file string, f doctor.Facts) string {
 
 func (e *env) tellDoctor(x examination, o doctorOptions) error {
 	if o.asJSON {
-		enc := json.NewEncoder(e.stdout)
-		enc.SetIndent("", "  ")
-		return enc.Encode(x)
+		return printJSON(e.stdout, x)
 	}
 	r := &renderer{opts: renderFor(e.stdout)}
 	r.examination(x, o.fix)

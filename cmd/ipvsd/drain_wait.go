@@ -95,14 +95,3 @@ func drainProgress(st *director.Status, reals []director.OperatedReal, now time.
 	}
 	return text, open, ""
 }
-
-func findReal(st *director.Status, virtual, address string) *director.RealStatus {
-	for i := range st.Virtuals {
-		for j := range st.Virtuals[i].Reals {
-			if r := &st.Virtuals[i].Reals[j]; st.Virtuals[i].Name == virtual && r.Address == address {
-				return r
-			}
-		}
-	}
-	return nil
-}

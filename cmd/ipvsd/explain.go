@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -121,11 +120,9 @@ func (s *explainer) write(w io.Writer) error {
 }
 
 func (s *explainer) writeJSON(w io.Writer) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
 	entries := s.told
 	if entries == nil {
 		entries = []journal.Entry{}
 	}
-	return enc.Encode(map[string]any{"about": s.about, "running": s.status != nil, "sentences": s.out, "entries": entries})
+	return printJSON(w, map[string]any{"about": s.about, "running": s.status != nil, "sentences": s.out, "entries": entries})
 }

@@ -13,15 +13,10 @@ func (s *explainer) realNow(virtual, addr string) {
 	if s.status == nil {
 		return
 	}
-	for i := range s.status.Virtuals {
-		v := &s.status.Virtuals[i]
-		for j := range v.Reals {
-			if r := &v.Reals[j]; v.Name == virtual && r.Address == addr {
-				s.standing(r, v.Name)
-				s.next(r)
-				return
-			}
-		}
+	if r := findReal(s.status, virtual, addr); r != nil {
+		s.standing(r, virtual)
+		s.next(r)
+		return
 	}
 	s.say("At %s the running file has no %s in %s any more.", s.clock(s.now), addr, virtual)
 }

@@ -1,7 +1,8 @@
 package main
 
 import (
-	"encoding/json"
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -45,24 +46,14 @@ director. Exit status: 0 moved, 1 not, with the reason.`,
 	return c
 }
 
+var errAlone = errors.New("this director is alone: the file has no [cluster]")
+
 // failoverHandler serves the wish on the control socket.
 func failoverHandler(m *director.Member) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var wish failoverWish
-		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4<<10)).Decode(&wish); err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
+	return wishHandler(func(ctx context.Context, wish failoverWish) (director.FailoverAnswer, error) {
 		if m == nil {
-			http.Error(w, "this director is alone: the file has no [cluster]", http.StatusConflict)
-			return
+			return director.FailoverAnswer{}, errAlone
 		}
-		a, err := m.Failover(r.Context(), wish.Group, wish.To)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusConflict)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(a) // a client that left hears nothing
+		return m.Failover(ctx, wish.Group, wish.To)
 	})
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -78,9 +77,7 @@ func newOperateCommand(e *env, wish intent.Wish, use, short, long string) *cobra
 				return fmt.Errorf("%s: %s", wish, a.Error)
 			}
 			if asJSON {
-				enc := json.NewEncoder(e.stdout)
-				enc.SetIndent("", "  ")
-				return enc.Encode(a)
+				return printJSON(e.stdout, a)
 			}
 			if err := printOperated(e.stdout, &a); err != nil || !wait {
 				return err
@@ -173,22 +170,14 @@ func printOperated(w io.Writer, a *director.OperatorAnswer) error {
 
 // operateHandler serves a wish on the control socket.
 func operateHandler(wish intent.Wish, operate func(context.Context, director.OperatorWish) director.OperatorAnswer) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var o director.OperatorWish
-		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4<<10)).Decode(&o); err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
+	return wishHandler(func(ctx context.Context, o director.OperatorWish) (director.OperatorAnswer, error) {
 		if o.Deadline < 0 || o.Deadline > 0 && wish != intent.Drain {
-			http.Error(w, "deadline: only one that is to come, and only of a drain", http.StatusBadRequest)
-			return
+			return director.OperatorAnswer{}, badWish("deadline: only one that is to come, and only of a drain")
 		}
 		o.Wish = wish
-		ctx, cancel := context.WithTimeout(r.Context(), operateTimeout)
+		ctx, cancel := context.WithTimeout(ctx, operateTimeout)
 		defer cancel()
-		a := operate(ctx, o)
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(a) // a client that left hears nothing
+		return operate(ctx, o), nil
 	})
 }
 

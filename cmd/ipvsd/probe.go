@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -99,8 +98,7 @@ func (e *env) askProbe(ctx context.Context, socket string, wish probeWish) error
 func probeHandler(d *director.Director, kernel director.Kernel) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var wish probeWish
-		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4<<10)).Decode(&wish); err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
+		if !readWish(w, r, &wish) {
 			return
 		}
 		// Each check has its own deadline; together they may outlast the server's.

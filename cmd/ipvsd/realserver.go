@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"os"
 
@@ -91,9 +90,7 @@ server works is the director's check.`,
 				return err
 			}
 			if asJSON {
-				enc := json.NewEncoder(e.stdout)
-				enc.SetIndent("", "  ")
-				err = enc.Encode(report)
+				err = printJSON(e.stdout, report)
 			} else {
 				err = report.WriteText(e.stdout)
 			}

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"encoding/json"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -70,22 +70,10 @@ func printRotation(w io.Writer, a *gossip.Rotation) error {
 
 // rotateHandler serves the wish on the control socket.
 func rotateHandler(m *director.Member) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var wish rotateWish
-		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4<<10)).Decode(&wish); err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
+	return wishHandler(func(ctx context.Context, wish rotateWish) (gossip.Rotation, error) {
 		if m == nil {
-			http.Error(w, "this director is alone: the file has no [cluster]", http.StatusConflict)
-			return
+			return gossip.Rotation{}, errAlone
 		}
-		a, err := m.Rotate(r.Context(), wish.Anew)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusConflict)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(a) // a client that left hears nothing
+		return m.Rotate(ctx, wish.Anew)
 	})
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -81,7 +80,7 @@ func (e *env) status(ctx context.Context, ask statusFunc, asJSON bool, arranged 
 		return err
 	}
 	if asJSON {
-		err = writeStatusJSON(e.stdout, st, "  ")
+		err = printJSON(e.stdout, st)
 	} else {
 		o := renderFor(e.stdout)
 		o.arranged = arranged
@@ -96,10 +95,16 @@ func (e *env) status(ctx context.Context, ask statusFunc, asJSON bool, arranged 
 	return nil
 }
 
-func writeStatusJSON(w io.Writer, st director.Status, indent string) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", indent)
-	return encoder.Encode(st)
+// findReal finds a real server of a virtual service; nil: there is none.
+func findReal(st *director.Status, virtual, address string) *director.RealStatus {
+	for i := range st.Virtuals {
+		for j := range st.Virtuals[i].Reals {
+			if r := &st.Virtuals[i].Reals[j]; st.Virtuals[i].Name == virtual && r.Address == address {
+				return r
+			}
+		}
+	}
+	return nil
 }
 
 // renderFor says how to write for w: coloured and cut on a terminal, everything

@@ -76,7 +76,7 @@ func watchBlocks(w io.Writer, answers <-chan answer, asJSON bool, arranged arran
 		var err error
 		switch {
 		case asJSON && a.err == nil:
-			err = writeStatusJSON(w, a.status, "")
+			err = json.NewEncoder(w).Encode(a.status)
 		case asJSON:
 			err = json.NewEncoder(w).Encode(map[string]string{"error": a.err.Error()})
 		case a.err != nil:

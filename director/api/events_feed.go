@@ -147,30 +147,26 @@ func (f *feed) look(ctx context.Context) time.Duration {
 	began := time.Now()
 	if len(f.watchers) == 0 {
 		f.now, f.whole = nil, nil
-		if f.due(began) == 0 {
-			f.rest(ctx, began)
-		}
+		f.sample(began, func() director.Loads { return f.loads(ctx) })
 		return f.due(time.Now())
 	}
 	st := snapshot(ctx, f.source)
 	if ctx.Err() != nil {
 		return 0
 	}
-	f.sample(began, director.LoadsOf(&st))
+	f.sample(began, func() director.Loads { return director.LoadsOf(&st) })
 	before := f.now
 	f.now, f.at, f.whole = &st, began, nil
 	f.tellStatus(before)
 	return min(max(lookEvery, (lookShare-1)*time.Since(began)), sampleEvery)
 }
 
-// rest adds to the history while nobody watches: a whole status would be much to
-// throw away.
-func (f *feed) rest(ctx context.Context, began time.Time) {
+// loads are for the history while nobody watches: a whole status would be much
+// to throw away.
+func (f *feed) loads(ctx context.Context) director.Loads {
 	limited, cancel := context.WithTimeout(ctx, kernelTimeout)
 	defer cancel()
-	if loads := f.source.Loads(limited); ctx.Err() == nil {
-		f.sample(began, loads)
-	}
+	return f.source.Loads(limited)
 }
 
 // tellStatus tells the watchers what is other than they know, which is before.

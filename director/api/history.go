@@ -43,11 +43,12 @@ type place struct {
 // due says how long there is until the next sample; 0: it is time.
 func (s *samples) due(now time.Time) time.Duration { return max(0, s.next.Sub(now)) }
 
-// sample adds the loads, if it is time.
-func (s *samples) sample(at time.Time, loads director.Loads) {
+// sample adds the loads, which it asks for only if it is time.
+func (s *samples) sample(at time.Time, ask func() director.Loads) {
 	if s.due(at) > 0 {
 		return
 	}
+	loads := ask()
 	s.next = at.Add(sampleEvery)
 	var past []*sample
 	if list := s.list.Load(); list != nil {

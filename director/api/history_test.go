@@ -46,8 +46,8 @@ func TestHistory(t *testing.T) {
 
 	at := testTime
 	see := func(st director.Status) {
-		p.feed.sample(at, director.LoadsOf(&st))
-		p.feed.sample(at.Add(sampleEvery-time.Millisecond), director.LoadsOf(&st)) // too early
+		p.feed.sample(at, func() director.Loads { return director.LoadsOf(&st) })
+		p.feed.sample(at.Add(sampleEvery-time.Millisecond), func() director.Loads { return director.LoadsOf(&st) }) // too early
 		at = at.Add(sampleEvery)
 	}
 	for i := range maxSamples + 5 {
@@ -111,7 +111,7 @@ func TestHistoryMemory(t *testing.T) {
 	var s samples
 	before := heap()
 	for i := range 2 * maxSamples {
-		s.sample(testTime.Add(time.Duration(i)*sampleEvery), director.LoadsOf(&st))
+		s.sample(testTime.Add(time.Duration(i)*sampleEvery), func() director.Loads { return director.LoadsOf(&st) })
 	}
 	took := int64(heap() - before)
 	runtime.KeepAlive(&s)
@@ -126,7 +126,7 @@ func BenchmarkHistory(b *testing.B) {
 	st := bigStatus(1000, 10)
 	p := newPages(&fakeSource{}, NewMetrics(""), quiet())
 	for i := range maxSamples {
-		p.feed.sample(testTime.Add(time.Duration(i)*sampleEvery), director.LoadsOf(&st))
+		p.feed.sample(testTime.Add(time.Duration(i)*sampleEvery), func() director.Loads { return director.LoadsOf(&st) })
 	}
 	var body bytes.Buffer
 	for b.Loop() {

@@ -96,13 +96,7 @@ func (s *site) answer() *lab.Proc {
 	exe, err := os.Executable()
 	s.b.stage.must(err)
 	p := s.node.Start(exe, "answer")
-	lab.Eventually(s.b.stage, 10*time.Second, "the node answers", func() bool {
-		conn, err := s.node.Dial("tcp", "127.0.0.1:81", time.Second)
-		if err == nil {
-			_ = conn.Close()
-		}
-		return err == nil
-	})
+	s.awaitPort(81)
 	return p
 }
 

@@ -66,14 +66,19 @@ func (s *site) web(args ...string) *lab.Proc {
 	cmd := s.node.Command(context.Background(), append([]string{exe, "serve"}, args...)...)
 	cmd.Env = append(os.Environ(), "GOGC=off", "GOMEMLIMIT=64MiB")
 	p := s.node.StartCmd(cmd)
-	lab.Eventually(s.b.stage, 5*time.Second, "the web server listens", func() bool {
-		conn, err := s.node.Dial("tcp", "127.0.0.1:80", time.Second)
+	s.awaitPort(80)
+	return p
+}
+
+// awaitPort waits until the node listens on a port.
+func (s *site) awaitPort(port int) {
+	lab.Eventually(s.b.stage, 10*time.Second, fmt.Sprintf("the node listens on port %d", port), func() bool {
+		conn, err := s.node.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port), time.Second)
 		if err == nil {
 			_ = conn.Close()
 		}
 		return err == nil
 	})
-	return p
 }
 
 // requests is how many requests the server of the node has answered.

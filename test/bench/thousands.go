@@ -15,8 +15,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/ipvsd/ipvsd/checker"
 )
 
@@ -93,23 +91,16 @@ func checks(args []string) {
 	time.AfterFunc(3*every, func() {
 		mu.Lock()
 		defer mu.Unlock()
-		from, before, out = time.Now(), used(), outcomes{}
+		from, before, out = time.Now(), cpu(os.Getpid()), outcomes{}
 	})
 	_ = c.Run(ctx)
-	out.CPU = (used() - before).Seconds() / time.Since(from).Seconds()
+	out.CPU = (cpu(os.Getpid()) - before).Seconds() / time.Since(from).Seconds()
 	_, out.RSS = memory(os.Getpid())
 	out.Checks = len(late)
 	if slices.Sort(late); len(late) > 0 {
 		out.P50, out.P99, out.Max = late[len(late)/2].Seconds(), late[len(late)*99/100].Seconds(), late[len(late)-1].Seconds()
 	}
 	_ = json.NewEncoder(os.Stdout).Encode(out)
-}
-
-// used is the processor time of this process.
-func used() time.Duration {
-	var u unix.Rusage
-	_ = unix.Getrusage(unix.RUSAGE_SELF, &u)
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // benchThousands runs on this machine itself, without a lab: the checks have
